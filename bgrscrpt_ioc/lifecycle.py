@@ -1,6 +1,6 @@
 """The life of one script: states, events, effects and the table of what follows what.
 
-What decides lives here and in `transitions`, and only that: no I/O, no clock, no asyncio.
+What decides lives here, in `machine` and in `transitions`, and only that: no I/O, no clock, no asyncio.
 
 Theory of operation
 -------------------
@@ -42,7 +42,7 @@ from bgrscrpt_ioc.events import (
     State,
     StopAsked,
 )
-from bgrscrpt_ioc.transitions import Command, Machine
+from bgrscrpt_ioc.machine import Command, Machine
 
 Answer = Callable[..., None]
 

@@ -1,10 +1,10 @@
-"""What a script's interpreter tells the IOC: frames of bytes in, checked messages out.
+r"""What a script's interpreter tells the IOC: frames of bytes in, checked messages out.
 
 Pure. The sender is not trusted: whatever comes, memory is bounded and nothing is raised.
 
 A message is a JSON object in ASCII. It travels in frames of at most `PIPE_BUF` bytes (POSIX: 512, on
 Linux 4096), because only those are written whole when several processes share a pipe: the script's
-forked children speak on it too. A frame is `<pid>+<part>\\n`, or `<pid>=<part>\\n` for the last one.
+forked children speak on it too. A frame is `<pid>+<part>\n`, or `<pid>=<part>\n` for the last one.
 """
 
 from __future__ import annotations
@@ -79,26 +79,26 @@ class Refused:
 Message = ScriptBegan | ScriptFailed | Registered | Alive | Said | Progressed | Refused
 
 
-class _Wrong(ValueError):
+class _FieldError(ValueError):
     """A field is missing or not of its kind."""
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise _Wrong("text expected")
+        raise _FieldError("text expected")
     # A lone surrogate cannot be written to a PV, a file or a database.
     return value.encode("utf-8", "replace").decode()
 
 
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise _Wrong("a whole number expected")
+        raise _FieldError("a whole number expected")
     return value
 
 
 def _percent(value: Any) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 100:
-        raise _Wrong("a number from 0 to 100 expected")
+        raise _FieldError("a number from 0 to 100 expected")
     return float(value)
 
 
@@ -111,7 +111,7 @@ def _pv_database(value: Any) -> dict[str, dict[str, Any]]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(pv, dict) for pv in value.values()):
-        raise _Wrong("a dict of dicts expected")
+        raise _FieldError("a dict of dicts expected")
     return value
 
 
@@ -152,7 +152,7 @@ def parse(payload: bytes) -> Message:
     for name, check in fields.items():
         try:
             values[name] = check(raw.get(name))
-        except _Wrong as error:
+        except _FieldError as error:
             return Refused(f"{kind}: {name}: {error}")
     return make(**values)
 
