@@ -1,6 +1,7 @@
 """The life of one script: states, events, effects and the table of what follows what.
 
-What decides lives here, in `machine` and in `transitions`, and only that: no I/O, no clock, no asyncio.
+What decides lives here, in `machine` and in `transitions`, and nothing else does: no I/O, no clock,
+no asyncio.
 
 Theory of operation
 -------------------

@@ -2,8 +2,8 @@ r"""What a script's interpreter tells the IOC: frames of bytes in, checked messa
 
 Pure. The sender is not trusted: whatever comes, memory is bounded and nothing is raised.
 
-A message is a JSON object in ASCII. It travels in frames of at most `PIPE_BUF` bytes (POSIX: 512, on
-Linux 4096), because only those are written whole when several processes share a pipe: the script's
+A message is a JSON object in ASCII. It travels in frames of at most `PIPE_BUF` bytes (4096 on
+Linux), because only those are written whole when several processes share a pipe: the script's
 forked children speak on it too. A frame is `<pid>+<part>\n`, or `<pid>=<part>\n` for the last one.
 """
 
@@ -107,7 +107,7 @@ def _optional_text(value: Any) -> str | None:
 
 
 def _pv_database(value: Any) -> dict[str, dict[str, Any]]:
-    """`{"NAME": {"type": ..., "description": ..., "info_field": {...}}}`, as ISIS scripts pass it."""
+    """`{"NAME": {"type": ..., "description": ..., "info_field": {...}}}`, as ISIS passes it."""
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(pv, dict) for pv in value.values()):

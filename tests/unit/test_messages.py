@@ -1,4 +1,4 @@
-"""Messages of the script's interpreter: what is right gets through whole, what is wrong is named."""
+"""Messages of the script's interpreter: the right ones get through, the wrong ones are named."""
 
 from __future__ import annotations
 
