@@ -1,0 +1,157 @@
+"""What a background script may tell its operators: `alive()`, `message()`, `progress()`.
+
+Works from any thread and from child processes. Without the IOC every function does nothing, so a
+script that uses them also runs by hand. No function here blocks for long or fails.
+"""
+
+import os
+from _thread import allocate_lock
+from itertools import count
+from time import monotonic
+
+__all__ = ["alive", "message", "progress"]
+
+_PART = 4000  # bytes: a frame must stay below PIPE_BUF (4096), what a pipe takes whole
+_PATIENCE = 1.0  # s to wait for the IOC where a message must not be lost
+
+
+def alive():
+    # type: () -> None
+    """Say that the script still does its work; `heartbeat_timeout` of the IOC watches for it."""
+    _send('{"kind":"alive","count":%d}' % next(_beats))
+
+
+def message(text):
+    # type: (object) -> None
+    """Say what the script is doing, in one line: the PV `MESSAGE`."""
+    _send(_json(kind="message", text=str(text)[:1000]))
+
+
+def progress(percent):
+    # type: (float) -> None
+    """Say how far the script is, 0 to 100: the PV `PROGRESS`."""
+    _send('{"kind":"progress","percent":%r}' % min(100.0, max(0.0, float(percent))))
+
+
+# --- from here on: for the bootstrap and the hook, not for scripts -----------------------------
+
+_beats = count(1)
+_lock = allocate_lock()
+_channel = None  # type: _Channel | None
+
+
+class _Channel:
+    """The pipe to the IOC, as this process has it."""
+
+    def __init__(self, fd, script_pid, exe_path):
+        # type: (int, int, str) -> None
+        self.fd = fd
+        self.script_pid = script_pid
+        self.exe_path = exe_path
+        self.identity = self._identify()
+        self.cut_short = False  # a message was given up between two frames
+
+    def _identify(self):
+        # type: () -> tuple[int, int]
+        found = os.fstat(self.fd)
+        return found.st_dev, found.st_ino
+
+    def is_open(self):
+        # type: () -> bool
+        """Tell whether the descriptor is still ours: scripts that daemonise close them all."""
+        try:
+            return self._identify() == self.identity
+        except OSError:
+            return False
+
+    def write(self, frame, patience):
+        # type: (bytes, float) -> bool
+        """Write one frame, whole or not at all; wait up to `patience` s for room."""
+        deadline = monotonic() + patience
+        while self.is_open():
+            try:
+                os.write(self.fd, frame)
+            except BlockingIOError:
+                remaining = deadline - monotonic()
+                if remaining <= 0:
+                    return False
+                import select
+
+                select.select([], [self.fd], [], remaining)
+            except OSError:
+                return False  # the IOC is gone
+            else:
+                return True
+        return False
+
+
+def _open(fd, script_pid, exe_path):
+    # type: (int, int, str) -> None
+    """Speak on descriptor `fd` from now on."""
+    global _channel  # noqa: PLW0603 - a process has one channel
+    _channel = _Channel(fd, script_pid, exe_path)
+
+
+def _renew_lock():
+    # type: () -> None
+    """In a forked child: another thread of the parent may have held the lock."""
+    global _lock  # noqa: PLW0603
+    _lock = allocate_lock()
+    if _channel is not None:
+        _channel.cut_short = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def _json(**fields):
+    # type: (object) -> str
+    import json
+
+    return json.dumps(fields, default=str)
+
+
+def _send(payload, patience=0.0):
+    # type: (str, float) -> bool
+    """Send one message; False when it could not be."""
+    channel = _channel
+    if channel is None or not _lock.acquire(timeout=_PATIENCE):
+        return False
+    try:
+        sender, data = b"%d" % os.getpid(), payload.encode("ascii")
+        if channel.cut_short and not channel.write(sender + b"=\n", patience):
+            return False
+        channel.cut_short = False
+        while len(data) > _PART:
+            if not channel.write(sender + b"+" + data[:_PART] + b"\n", _PATIENCE):
+                channel.cut_short = True
+                return False
+            data = data[_PART:]
+        return channel.write(sender + b"=" + data + b"\n", patience)
+    finally:
+        _lock.release()
+
+
+def _register_ioc_start(ioc_name, pv_database=None, prefix=None):
+    # type: (str, dict | None, str | None) -> None
+    """Tell the IOC's registry that this script runs, in place of `server_common.helpers`' own."""
+    if _channel is None:
+        return
+    try:
+        told = _send(
+            _json(
+                kind="register",
+                pid=_channel.script_pid,
+                exe_path=_channel.exe_path,
+                ioc_name=str(ioc_name),
+                prefix=None if prefix is None else str(prefix),
+                pv_database=pv_database or {},
+            ),
+            patience=_PATIENCE,
+        )
+        problem = "" if told else "the IOC does not listen"
+    except Exception as error:  # noqa: BLE001 - the call never raises: scripts rely on it
+        problem = str(error)
+    if problem:
+        os.write(2, ("register_ioc_start: not forwarded: %s\n" % problem).encode())

@@ -1,0 +1,208 @@
+"""Becomes the script: sets up what design section 4 promises, then runs it as `__main__`.
+
+Run as `python -I -u bootstrap.py`. Its three pipes: stdin brings the order, stdout takes messages,
+stderr takes output. Cheap on purpose: it imports almost nothing, every millisecond is the user's.
+"""
+
+import os
+import sys
+
+TOO_OLD = 2  # exit code, as of an interpreter that cannot run the script at all
+CHANNEL_AT = 200  # the lowest descriptor for the channel: scripts expect the small ones for theirs
+PR_SET_PDEATHSIG = 1
+SIGKILL = 9
+
+
+def read_order():
+    """Read the order until EOF; `launch.Launch.order` of the IOC writes it."""
+    data = b""
+    while True:
+        more = os.read(0, 65536)
+        if not more:
+            break
+        data += more
+    if not data.endswith(b"\0"):
+        sys.exit(0)  # the IOC has gone, or wants no script
+    mode, script, count, *rest = [os.fsdecode(item) for item in data[:-1].split(b"\0")]
+    return mode, script, rest[: int(count)], rest[int(count) :]
+
+
+def take_pipes():
+    """Keep stdout's pipe as the channel; join stdout to stderr; put stdin at EOF."""
+    import fcntl
+
+    channel = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, CHANNEL_AT)
+    os.set_blocking(channel, False)
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return channel
+
+
+def die_with_the_ioc():
+    """Ask the kernel for SIGKILL when the IOC dies: `prctl` without the 4 ms of `import ctypes`."""
+    try:
+        import _ctypes
+
+        prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+        _ctypes.call_function(prctl, (PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+    except (ImportError, AttributeError, OSError):
+        pass  # not Linux, or a Python without ctypes: the guardian process does it alone
+
+
+def reset_signals():
+    """Give the script default handlers, also when the IOC was started with some ignored."""
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def sha256(data):
+    """Hash without OpenSSL, which takes longer to load than the script to compile."""
+    try:
+        from _sha2 import sha256 as new
+    except ImportError:
+        try:
+            from _sha256 import sha256 as new
+        except ImportError:
+            from hashlib import sha256 as new
+    return new(data).hexdigest()
+
+
+def make_main(script):
+    """Make the `__main__` that `python script.py` would have."""
+    import builtins
+    from importlib.machinery import SourceFileLoader
+    from types import ModuleType
+
+    module = ModuleType("__main__")
+    module.__file__ = script
+    module.__cached__ = None
+    module.__loader__ = SourceFileLoader("__main__", script)
+    module.__builtins__ = builtins
+    module.__annotations__ = {}
+    sys.modules["__main__"] = module
+
+
+def read_script(script):
+    """Read the source; a file that cannot be read ends as `python script.py` does."""
+    try:
+        with open(script, "rb") as file:
+            return file.read()
+    except OSError as error:
+        text = "can't open file %r: [Errno %s] %s" % (script, error.errno, error.strerror)
+        give_up(text)
+
+
+def give_up(text):
+    """End before the script's first line, with the reason on both ways out."""
+    bgrscrpt._send(bgrscrpt._json(kind="failed", error=text, traceback=""), patience=1.0)
+    os.write(2, ("%s: %s\n" % (sys.executable, text)).encode("utf-8", "backslashreplace"))
+    sys.exit(TOO_OLD)
+
+
+def without_ours(traceback):
+    """Drop the frames of this file from the outer end of a traceback."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def summary(error, script):
+    """Tell an exception in one line: `ValueError: bad (script.py:17)`, at the script's own line."""
+    name = os.path.basename(script)
+    if isinstance(error, SyntaxError) and error.filename:
+        where = "%s:%s" % (os.path.basename(str(error.filename)), error.lineno)
+        return "%s: %s (%s)" % (type(error).__name__, error.msg, where)
+    where, traceback = "", error.__traceback__
+    while traceback is not None:
+        filename = traceback.tb_frame.f_code.co_filename
+        if filename == script or not where.startswith(name + ":"):
+            where = "%s:%d" % (os.path.basename(filename), traceback.tb_lineno)
+        traceback = traceback.tb_next
+    import traceback as module
+
+    text = "".join(module.format_exception_only(type(error), error)).strip().split("\n")[0]
+    return "%s (%s)" % (text, where) if where else text
+
+
+def report(error, script):
+    """Tell the IOC how the script ended, if it did not just exit with a code."""
+    error.__traceback__ = without_ours(error.__traceback__)
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        return
+    if os.getpid() != bgrscrpt._channel.script_pid:
+        return  # a forked child that fell through: the script itself still runs
+    try:
+        import traceback
+
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        fields = {"error": summary(error, script), "traceback": "".join(lines)[-30000:]}
+    except Exception as trouble:  # noqa: BLE001 - e.g. a __str__ that raises: tell what can be told
+        fields = {"error": "%s (%r while telling it)" % (type(error).__name__, trouble)}
+        fields["traceback"] = ""
+    bgrscrpt._send(bgrscrpt._json(kind="failed", **fields), patience=1.0)
+
+
+def leave_no_frame(hook):
+    """Wrap `sys.excepthook` for its one call, so that the user's traceback starts in his file."""
+
+    def excepthook(kind, error, traceback):
+        sys.excepthook = hook
+        traceback = without_ours(traceback)
+        hook(kind, error.with_traceback(traceback), traceback)
+
+    return excepthook
+
+
+mode, script, args, search_path = read_order()
+if sys.version_info < (3, 8):
+    told = "Python %d.%d is too old: a script needs 3.8 or newer" % sys.version_info[:2]
+    os.write(
+        1, ('%d={"kind":"failed","error":"%s","traceback":""}\n' % (os.getpid(), told)).encode()
+    )
+    os.write(2, (sys.executable + ": " + told + "\n").encode())
+    sys.exit(TOO_OLD)
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import _bgrscrpt_hook  # noqa: E402
+import bgrscrpt  # noqa: E402
+
+del sys.path[0]
+if mode == "run":
+    die_with_the_ioc()
+bgrscrpt._open(take_pipes(), os.getpid(), script)
+_bgrscrpt_hook.install()
+reset_signals()
+__import__("faulthandler").enable()
+sys.argv = [script, *args]
+sys.path[:0] = [os.path.dirname(os.path.realpath(script)), *search_path]
+make_main(script)
+try:
+    source = read_script(script)
+    code = compile(source, script, "exec", dont_inherit=True)
+    if mode == "check":
+        sys.exit(0)
+    bgrscrpt._send(
+        '{"kind":"began","pid":%d,"sha256":"%s","python":"%d.%d.%d","executable":%s}'
+        % (
+            os.getpid(),
+            sha256(source),
+            *sys.version_info[:3],
+            __import__("_json").encode_basestring_ascii(sys.executable),
+        ),
+        patience=1.0,
+    )
+    del source
+    exec(code, sys.modules["__main__"].__dict__)  # noqa: S102 - what this file is for
+except BaseException as error:
+    report(error, script)
+    if not isinstance(error, SystemExit):
+        sys.excepthook = leave_no_frame(sys.excepthook)
+    raise

@@ -1,0 +1,88 @@
+"""Kills the scripts when the IOC is gone: EOF on stdin is its only way to learn that.
+
+Run as `python -I -S guardian.py MARK` in a session of its own, with a pipe from the IOC on stdin.
+The IOC tells it the sessions of its scripts: `+123` and `-123`, a line each. MARK is the beginning
+of the cookie in the environment of every process of this IOC's scripts.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+PATIENCE = 10.0  # s: what SIGKILL has not ended by then hangs in the kernel
+
+
+def told_sessions():
+    """Read until EOF; return the sessions that are still open then."""
+    sessions = set()
+    for line in sys.stdin:
+        number = int(line[1:])
+        if line.startswith("+"):
+            sessions.add(number)
+        else:
+            sessions.discard(number)
+    return sessions
+
+
+def table():
+    """Read {pid: (parent, session)} of all living processes."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open("/proc/%s/stat" % entry, "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if fields[0] not in (b"Z", b"X"):
+                found[int(entry)] = (int(fields[1]), int(fields[3]))
+    return found
+
+
+def has_mark(pid, mark):
+    """Tell whether the process was started with our cookie."""
+    try:
+        with open("/proc/%d/environ" % pid, "rb") as file:
+            environ = file.read()
+    except OSError:
+        return False
+    return environ.startswith(mark) or b"\0" + mark in environ
+
+
+def victims(sessions, mark):
+    """Find what is in a script's session, or marked, and everything below it."""
+    processes = table()
+    processes.pop(os.getpid(), None)
+    found = {
+        pid
+        for pid, (_parent, session) in processes.items()
+        if session in sessions or has_mark(pid, mark)
+    }
+    size = -1
+    while len(found) != size:
+        size = len(found)
+        found.update(pid for pid, (parent, _session) in processes.items() if parent in found)
+    return found
+
+
+def main():
+    """Wait for the IOC's end, then kill until nothing is left."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the IOC's end is told by the pipe alone
+    mark = os.fsencode(sys.argv[1])
+    sessions = told_sessions()
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = victims(sessions, mark)
+        if not found:
+            break
+        for pid in found:
+            with contextlib.suppress(OSError):  # gone already
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)  # let the kernel reap; who forked meanwhile is found in the next round
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""How a script's interpreter is launched: command, order, environment. It launches nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+BOOTSTRAP = Path(__file__).with_name("child") / "bootstrap.py"
+COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run
+NO_KIT = Path(__file__).with_name("child") / "no_kit"  # what KIT_ROOT is where there is no kit
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One script and all that its interpreter is given; `environ` is all of it."""
+
+    script: Path
+    python: str
+    cwd: Path
+    args: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    cookie: str = ""
+
+    @property
+    def command(self) -> list[str]:
+        """The interpreter's command line; the script's name is in the order, not here."""
+        return [self.python, "-I", "-u", str(BOOTSTRAP)]
+
+    def order(self, mode: Literal["run", "check"]) -> bytes:
+        """What the bootstrap reads from its stdin, up to EOF: NUL-terminated fields."""
+        fields = [mode, str(self.script), str(len(self.args)), *self.args, *self.search_path]
+        return b"".join(os.fsencode(item) + b"\0" for item in fields)
+
+
+def environment(
+    environ: Mapping[str, str], extra: Mapping[str, str], *, prefix: str, name: str, cookie: str
+) -> dict[str, str]:
+    """The script's environment: the IOC's, the instance's `env`, and what scripts rely on.
+
+    Scripts of ISIS read `KIT_ROOT` or `EPICS_KIT_ROOT` without asking whether it is there.
+    """
+    result = {**environ, **extra}
+    kit = result.get("KIT_ROOT") or result.get("EPICS_KIT_ROOT") or str(NO_KIT)
+    for variable in ("KIT_ROOT", "EPICS_KIT_ROOT"):
+        result[variable] = result.get(variable) or kit
+    result |= {"MYPVPREFIX": prefix, "BGRSCRPT_NAME": name, COOKIE: cookie}
+    return result

@@ -1,0 +1,252 @@
+"""One script's processes: launch, what they write and say, signals, and the truth of their end.
+
+It decides nothing: what an end means, and what to send when, is the lifecycle's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.events import Sign
+from bgrscrpt_ioc.launch import COOKIE, Launch
+from bgrscrpt_ioc.messages import Message, MessageReader, ScriptBegan
+from bgrscrpt_ioc.posix import Process, Reaper
+
+CHUNK = 1 << 18  # bytes a read takes at most
+PACE = 0.005  # s between reads: a flood read at every wake-up costs seven times the CPU
+GRACE = 0.25  # s for helpers that end by themselves once the script has (multiprocessing has one)
+RESCAN = 0.02  # s between two looks at the process table: one look for a burst of deaths
+
+SIGNALS = {
+    Sign.INTERRUPT: signal.SIGINT,
+    Sign.TERMINATE: signal.SIGTERM,
+    Sign.KILL: signal.SIGKILL,
+}
+
+
+class SpawnError(Exception):
+    """The interpreter could not be launched; the text names the file and says what to do."""
+
+
+class Listener(Protocol):
+    """Who hears of a run. All calls come from the event loop, none after `cleared`."""
+
+    def output(self, data: bytes) -> None:
+        """Something was written to stdout or stderr, by whichever process."""
+
+    def said(self, message: Message) -> None:
+        """The script's interpreter sent a message."""
+
+    def exited(self, code: int, reason: str, survivors: int) -> None:
+        """The script is gone; all that it wrote was given to `output` before."""
+
+    def cleared(self) -> None:
+        """The last survivor is gone too. Not called when there was none."""
+
+
+class Pipe:
+    """The reading end of a pipe, read from the event loop at a bounded pace."""
+
+    def __init__(self, fd: int, read: Callable[[bytes], None]) -> None:
+        self._fd, self._read = fd, read
+        self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._ready)
+
+    def _ready(self) -> None:
+        data = self._take()
+        if data is None:
+            return
+        self._loop.remove_reader(self._fd)
+        if data:  # at EOF there is nothing more to wait for
+            # A full chunk means that the writer may be waiting for room: read on at once.
+            self._pause = self._loop.call_later(0 if len(data) == CHUNK else PACE, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._fd, self._ready)
+
+    def _take(self, size: int = CHUNK) -> bytes | None:
+        """Read once; None when there is nothing now, empty at EOF."""
+        try:
+            data = os.read(self._fd, size)
+        except BlockingIOError:
+            return None
+        if data:
+            self._read(data)
+        return data
+
+    def drain(self) -> None:
+        """Read what is in the pipe now, and not what others add to it meanwhile."""
+        left = posix.readable(self._fd)
+        while left > 0:
+            data = self._take(min(left, CHUNK))
+            if not data:
+                return
+            left -= len(data)
+
+    def close(self) -> None:
+        """Stop reading, for good."""
+        self._loop.remove_reader(self._fd)
+        if self._pause is not None:
+            self._pause.cancel()
+        os.close(self._fd)
+
+
+class ScriptProcess:
+    """A run: the script's own process, the leader of a session, and all that comes of it."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        reaper: Reaper,
+        listener: Listener,
+        mode: Literal["run", "check"] = "run",
+    ) -> None:
+        """Launch it. Must be called in the main thread: the parent-death signal is a thread's.
+
+        Raises:
+            SpawnError: the interpreter or the working directory cannot be used.
+        """
+        self._listener, self._reaper = listener, reaper
+        self._mark = (COOKIE, launch.cookie)
+        self._loop = asyncio.get_running_loop()
+        self._oom_kills = posix.out_of_memory_kills()
+        self._known: dict[int, Process] = {}
+        self._killed = False
+        self._end = (0, "")
+        self._exit_told = False
+        self._forget: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._rescan: asyncio.TimerHandle | None = None
+
+        self._popen, messages, output = popen(launch, launch.order(mode))
+        self.pid = self._popen.pid
+        self.script_pid = self.pid  # differs where `python` is a wrapper that does not exec
+        reader = MessageReader()
+        self._pipes = (
+            Pipe(messages, lambda data: self._hear(reader, data)),
+            Pipe(output, listener.output),
+        )
+        reaper.watch(self.pid, self._ended)
+
+    def tree(self) -> dict[int, Process]:
+        """Find the living processes of the run, and remember them."""
+        self._known = posix.tree(self.pid, self._mark, self._known.values())
+        return self._known
+
+    def send(self, sign: Sign) -> None:
+        """Send SIGINT to the script, or another signal to all processes of the run."""
+        if sign is Sign.INTERRUPT:
+            if self._popen.returncode is None:
+                posix.send([self.script_pid], signal.SIGINT)
+            return
+        self._killed = self._killed or sign is Sign.KILL
+        posix.send_session(self.pid, SIGNALS[sign])
+        posix.send(self.tree(), SIGNALS[sign])
+
+    def _hear(self, reader: MessageReader, data: bytes) -> None:
+        for message in reader.feed(data):
+            if isinstance(message, ScriptBegan) and message.pid in self.tree():
+                self.script_pid = message.pid
+            self._listener.said(message)
+
+    def _ended(self, status: int) -> None:
+        """The leader is dead and reaped."""
+        code, reason = posix.describe_exit(status)
+        if code == -signal.SIGKILL and not self._killed:
+            if posix.out_of_memory_kills() > self._oom_kills:
+                reason += " (out of memory)"
+        elif code == -signal.SIGKILL:
+            reason += " (did not stop)"
+        self._popen.returncode = code  # else Popen would wait for a child that is not its own
+        self._end = (code, reason)
+        for pipe in self._pipes:
+            pipe.drain()
+        if self.tree():
+            self._forget = self._reaper.on_death(self._look_soon)
+            self._timer = self._loop.call_later(GRACE, self._tell_exit)
+        else:
+            self._tell_exit()
+
+    def _look_soon(self) -> None:
+        if self._rescan is None:
+            self._rescan = self._loop.call_later(RESCAN, self._look)
+
+    def _look(self) -> None:
+        """Something has died: was it the last of ours?"""
+        self._rescan = None
+        if self.tree():
+            return
+        if self._exit_told:
+            self._close()
+            self._listener.cleared()
+        else:
+            self._tell_exit()
+
+    def _tell_exit(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._exit_told = True
+        survivors = len(self.tree())
+        if not survivors:
+            self._close()
+        self._listener.exited(*self._end, survivors)
+
+    def _close(self) -> None:
+        """Take what the last processes wrote, and let go of everything."""
+        if self._forget is not None:
+            self._forget()
+        if self._rescan is not None:
+            self._rescan.cancel()
+        for pipe in self._pipes:
+            pipe.drain()
+            pipe.close()
+
+
+def popen(launch: Launch, order: bytes) -> tuple[subprocess.Popen[bytes], int, int]:
+    """Start the interpreter in a session of its own; return it and where to read what it writes."""
+    (stdin, to_stdin), (messages, stdout), (output, stderr) = pipes = [os.pipe() for _ in range(3)]
+    posix.enlarge_pipe(output)
+    try:
+        write_order(to_stdin, order)
+        process = subprocess.Popen(  # noqa: S603 - the command is the configuration's, no client's
+            launch.command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=launch.cwd,
+            env=dict(launch.environ),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        for fd in (fd for pipe in pipes for fd in pipe):
+            os.close(fd)
+        raise SpawnError(why_not_spawned(launch, error)) from error
+    for fd in (stdin, to_stdin, stdout, stderr):
+        os.close(fd)
+    return process, messages, output
+
+
+def write_order(fd: int, order: bytes) -> None:
+    """Leave the order in the pipe, before there is anybody who could fail to read it."""
+    posix.enlarge_pipe(fd)
+    os.set_blocking(fd, False)
+    if os.write(fd, order) != len(order):
+        raise ValueError("`args` and `python_path` are too long")
+
+
+def why_not_spawned(launch: Launch, error: OSError | ValueError) -> str:
+    """Say which of the files it was; the system's error names only one of them, if any."""
+    if isinstance(error, ValueError):
+        return str(error)
+    if not launch.cwd.is_dir():
+        return f"cwd {launch.cwd} is not a directory: set `cwd` to one that exists"
+    return f"cannot run {launch.python}: {error.strerror}: set `python` to a Python interpreter"
