@@ -1,0 +1,95 @@
+"""The IOC's side of the guardian: starts it, tells it of every session, starts it again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bgrscrpt_ioc.launch import COOKIE
+from bgrscrpt_ioc.posix import Reaper
+
+GUARDIAN = Path(__file__).with_name("child") / "guardian.py"
+AGAIN = 1.0  # s until it is started again, should it die
+
+log = logging.getLogger("bgrscrpt_ioc.guardian")
+
+
+class Guardian:
+    """A process that outlives the IOC by as long as it takes to kill what the IOC ran."""
+
+    def __init__(self, reaper: Reaper, ioc_id: str) -> None:
+        self._reaper, self._mark = reaper, f"{COOKIE}={ioc_id}/"
+        self._sessions: set[int] = set()
+        self._pipe = -1
+        self._again: asyncio.TimerHandle | None = None
+        self.pid = 0
+
+    def start(self) -> None:
+        """Launch it.
+
+        Raises:
+            OSError: the IOC's own interpreter cannot be run.
+        """
+        self._again = None
+        stdin, self._pipe = os.pipe()
+        os.set_blocking(self._pipe, False)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+                [sys.executable, "-I", "-S", str(GUARDIAN), self._mark],
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(stdin)
+        self.pid, process.returncode = process.pid, 0  # reaped by the Reaper, not by Popen
+        self._reaper.watch(self.pid, self._died)
+        for session in self._sessions:
+            self._tell("+", session)
+
+    def open(self, session: int) -> None:
+        """From now on, kill this session when the IOC is gone."""
+        self._sessions.add(session)
+        self._tell("+", session)
+
+    def close(self, session: int) -> None:
+        """Nothing of this session lives any more; its number may be another's soon."""
+        self._sessions.discard(session)
+        self._tell("-", session)
+
+    def stop(self) -> None:
+        """Let it kill what is left, if anything is, and end."""
+        if self._again is not None:
+            self._again.cancel()
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def _tell(self, verb: str, session: int) -> None:
+        if self._pipe >= 0:
+            with contextlib.suppress(BrokenPipeError):  # it died: told to the next one
+                os.write(self._pipe, f"{verb}{session}\n".encode())
+
+    def _died(self, status: int) -> None:
+        if self._pipe < 0:
+            return  # it was let go
+        os.close(self._pipe)
+        self._pipe = -1
+        log.warning("the guardian died (wait status %d); starting it again", status)
+        self._again = asyncio.get_running_loop().call_later(AGAIN, self._start_again)
+
+    def _start_again(self) -> None:
+        try:
+            self.start()
+        except OSError as error:
+            log.warning("the guardian cannot be started: %s", error)
+            self._again = asyncio.get_running_loop().call_later(AGAIN, self._start_again)
