@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import os
 
+from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.events import Sign
-from bgrscrpt_ioc.launch import Launch
+from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.messages import Message, ScriptFailed
 from bgrscrpt_ioc.posix import Reaper
 from bgrscrpt_ioc.process import ScriptProcess, SpawnError
+from bgrscrpt_ioc.settings import InstanceSettings, IocSettings
 
 TIMEOUT = 30.0  # s: an interpreter on a network disk may be slow, a hung one must not hang a put
 LINE = 500  # bytes of what an interpreter says that cannot say it our way
@@ -61,14 +63,17 @@ async def check_script(launch: Launch, reaper: Reaper) -> str:
         raise
 
 
-def check_all(launches: Iterable[tuple[str, Launch]]) -> list[str]:
-    """Check scripts from outside an IOC; a line `NAME: script: problem` for each bad one."""
+def check(settings: IocSettings) -> list[str]:
+    """Check all scripts from outside an IOC; a line `NAME: script: problem` for each bad one."""
 
-    async def check() -> list[str]:
+    async def problems() -> list[str]:
         reaper = Reaper()
         reaper.start()
-        problems = [(name, one, await check_script(one, reaper)) for name, one in launches]
+        found = [(one, await check_script(order(one), reaper)) for one in settings.instances]
         reaper.stop()
-        return [f"{name}: {one.script}: {problem}" for name, one, problem in problems if problem]
+        return [f"{one.name}: {one.script}: {problem}" for one, problem in found if problem]
 
-    return asyncio.run(check())
+    def order(one: InstanceSettings) -> Launch:
+        return launch(one, os.environ, prefix=settings.prefix, cookie=f"{posix.own_id()}/check")
+
+    return asyncio.run(problems())

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bgrscrpt_ioc.settings import InstanceSettings
+
 BOOTSTRAP = Path(__file__).with_name("child") / "bootstrap.py"
 COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run
 NO_KIT = Path(__file__).with_name("child") / "no_kit"  # what KIT_ROOT is where there is no kit
@@ -34,6 +36,21 @@ class Launch:
         """What the bootstrap reads from its stdin, up to EOF: NUL-terminated fields."""
         fields = [mode, str(self.script), str(len(self.args)), *self.args, *self.search_path]
         return b"".join(os.fsencode(item) + b"\0" for item in fields)
+
+
+def launch(
+    instance: InstanceSettings, environ: Mapping[str, str], *, prefix: str, cookie: str
+) -> Launch:
+    """How an instance's script is launched, from an IOC with this environment."""
+    return Launch(
+        instance.script,
+        str(instance.python),
+        instance.cwd,
+        instance.args,
+        tuple(map(str, instance.python_path)),
+        environment(environ, instance.env, prefix=prefix, name=instance.name, cookie=cookie),
+        cookie,
+    )
 
 
 def environment(

@@ -10,9 +10,11 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import select
 import signal
 import socket
 import termios
+import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -75,14 +77,19 @@ def own_id() -> str:
     return f"{os.getpid()}.{own.started if own else 0}"
 
 
-def tree(leader: int, mark: tuple[str, str], known: Iterable[Process] = ()) -> dict[int, Process]:
-    """Find the living processes of a run.
+def tree(
+    leader: int,
+    mark: tuple[str, str],
+    known: Iterable[Process] = (),
+    everyone: dict[int, Process] | None = None,
+) -> dict[int, Process]:
+    """Find the living processes of a run, in `everyone` if that was read already.
 
     These are its session, everything below it, what was `known` before to belong to it, and what
     left its session and was adopted by us, the subreaper, but was started with `mark`, a (variable,
     value) of the environment.
     """
-    everyone = processes()
+    everyone = processes() if everyone is None else everyone
     children: dict[int, list[int]] = {}
     for process in everyone.values():
         children.setdefault(process.parent, []).append(process.pid)
@@ -142,6 +149,33 @@ def out_of_memory_kills() -> int:
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/vmstat").read_text().partition("oom_kill ")[2].split()[0])
     return 0
+
+
+def on_end_asked(call: Callable[[], None]) -> None:
+    """Call when somebody wants this process to end: SIGTERM, SIGINT, a terminal that hangs up."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, call)
+
+
+def kill_and_wait(pids: Iterable[int], timeout: float) -> list[int]:
+    """SIGKILL processes that need not be our children; return those that are not gone in time."""
+    waiting = select.poll()
+    left: dict[int, int] = {}
+    deadline = time.monotonic() + timeout
+    for pid in pids:
+        with contextlib.suppress(OSError):  # gone already, or not ours to kill
+            fd = os.pidfd_open(pid)
+            left[fd] = pid
+            waiting.register(fd, select.POLLIN)
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+    while left and (remaining := deadline - time.monotonic()) > 0:
+        for fd, _event in waiting.poll(remaining * 1000):
+            waiting.unregister(fd)
+            os.close(fd)
+            del left[fd]
+    for fd in left:
+        os.close(fd)
+    return list(left.values())
 
 
 # --- reaping -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ It decides nothing: what an end means, and what to send when, is the lifecycle's
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ CHUNK = 1 << 18  # bytes a read takes at most
 PACE = 0.005  # s between reads: a flood read at every wake-up costs seven times the CPU
 GRACE = 0.25  # s for helpers that end by themselves once the script has (multiprocessing has one)
 RESCAN = 0.02  # s between two looks at the process table: one look for a burst of deaths
+
+NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 
 SIGNALS = {
     Sign.INTERRUPT: signal.SIGINT,
@@ -137,9 +140,9 @@ class ScriptProcess:
         )
         reaper.watch(self.pid, self._ended)
 
-    def tree(self) -> dict[int, Process]:
-        """Find the living processes of the run, and remember them."""
-        self._known = posix.tree(self.pid, self._mark, self._known.values())
+    def tree(self, everyone: dict[int, Process] | None = None) -> dict[int, Process]:
+        """Find the living processes of the run (in `everyone`, if given), and remember them."""
+        self._known = posix.tree(self.pid, self._mark, self._known.values(), everyone)
         return self._known
 
     def send(self, sign: Sign) -> None:
@@ -213,9 +216,12 @@ class ScriptProcess:
 
 def popen(launch: Launch, order: bytes) -> tuple[subprocess.Popen[bytes], int, int]:
     """Start the interpreter in a session of its own; return it and where to read what it writes."""
-    (stdin, to_stdin), (messages, stdout), (output, stderr) = pipes = [os.pipe() for _ in range(3)]
-    posix.enlarge_pipe(output)
+    pipes: list[tuple[int, int]] = []
     try:
+        for _ in range(3):
+            pipes.append(os.pipe())  # noqa: PERF401 - those made must be closed if one cannot be
+        (stdin, to_stdin), (messages, stdout), (output, stderr) = pipes
+        posix.enlarge_pipe(output)
         write_order(to_stdin, order)
         process = subprocess.Popen(  # noqa: S603 - the command is the configuration's, no client's
             launch.command,
@@ -249,4 +255,5 @@ def why_not_spawned(launch: Launch, error: OSError | ValueError) -> str:
         return str(error)
     if not launch.cwd.is_dir():
         return f"cwd {launch.cwd} is not a directory: set `cwd` to one that exists"
-    return f"cannot run {launch.python}: {error.strerror}: set `python` to a Python interpreter"
+    remedy = ": set `python` to a Python interpreter" if error.errno in NO_PROGRAM else ""
+    return f"cannot run {launch.python}: {error.strerror}{remedy}"

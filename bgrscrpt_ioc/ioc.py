@@ -1,0 +1,199 @@
+"""The IOC: all instances, what they share, the Channel Access server; from start to end.
+
+Puts the parts together; what each of them does is theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.caserver import CaServer, PortInUseError
+from bgrscrpt_ioc.echo import Echo
+from bgrscrpt_ioc.guard import Guardian
+from bgrscrpt_ioc.hold import Hold, TakenError, sweep
+from bgrscrpt_ioc.logfile import LogFile
+from bgrscrpt_ioc.output import Output
+from bgrscrpt_ioc.posix import Reaper
+from bgrscrpt_ioc.pvs import InstancePVs, registry_rows
+from bgrscrpt_ioc.registry import Registry
+from bgrscrpt_ioc.services import Services
+from bgrscrpt_ioc.settings import InstanceSettings, IocSettings
+from bgrscrpt_ioc.state import StateFile
+from bgrscrpt_ioc.supervisor import LIVE, Supervisor
+from bgrscrpt_ioc.usage import ProcessTable
+from bgrscrpt_ioc.worker import Worker
+from bgrscrpt_ioc.writer import Writer
+
+TICK = 1.0  # s between posts of what changes by itself, to those who watch it
+CLOSING = 5.0  # s that the registry, and then the log files, get to write what waits
+
+log = logging.getLogger("bgrscrpt_ioc")
+
+
+def serve(settings: IocSettings, list_pvs: bool) -> int:
+    """Serve until told to end; return the exit code: 0, or 1 if it could not serve."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s bgrscrpt-ioc %(levelname)s: %(message)s"
+    )
+    hold = Hold()
+    try:
+        for instance in settings.instances:
+            hold.take(key_of(settings, instance), lock_of(settings, instance))
+        return asyncio.run(Ioc(settings).run(list_pvs))
+    except (TakenError, PortInUseError) as error:
+        print(f"bgrscrpt-ioc: {error}", file=sys.stderr)
+        return 1
+    finally:
+        hold.release()
+
+
+def key_of(settings: IocSettings, instance: InstanceSettings) -> str:
+    """What no other IOC on this host may have too."""
+    return f"{settings.port}/{settings.prefix}{instance.name}"
+
+
+def lock_of(settings: IocSettings, instance: InstanceSettings) -> Path:
+    """The lock on the instance's state."""
+    return settings.state_dir / f"{instance.name}.lock"
+
+
+def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Have the event loop call, from whichever thread; nothing when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
+
+
+class Ioc:
+    """One IOC process."""
+
+    def __init__(self, settings: IocSettings) -> None:
+        self._settings = settings
+        self._supervisors: dict[str, Supervisor] = {}
+        self._pvs: dict[str, InstancePVs] = {}
+        self._files: list[LogFile] = []
+
+    async def run(self, list_pvs: bool) -> int:
+        """Start everything, wait for the signal to end, end everything."""
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        end = asyncio.Event()
+        posix.on_end_asked(end.set)
+        reaper = Reaper()
+        reaper.start()
+        if killed := sweep({key_of(settings, each) for each in settings.instances}):
+            log.warning("killed %d processes that an earlier IOC left behind", killed)
+        ioc_id = posix.own_id()
+        services = Services(
+            settings.prefix,
+            ioc_id,
+            reaper,
+            Guardian(reaper, ioc_id),
+            Registry(settings.registry, settings.state_dir, partial(self._registry_changed, loop)),
+            Worker(),
+            ProcessTable(),
+        )
+        writer = Writer("log-files")
+        echo = self._echo()
+        for instance in settings.instances:
+            self._add(instance, services, writer, echo)
+        server = CaServer(
+            {name: channel for pvs in self._pvs.values() for name, channel in pvs.pvdb.items()},
+            interfaces=settings.interfaces,
+            port=settings.port,
+        )
+        await server.start()
+        services.guardian.start()
+        services.registry.reconcile(list(self._supervisors), time.time())
+        self._say_serving(list_pvs)
+        for supervisor in self._supervisors.values():
+            supervisor.begin()
+        ticking = loop.create_task(self._tick())
+
+        await end.wait()
+        log.info("ending: stopping all scripts")
+        await asyncio.gather(*(each.shutdown() for each in self._supervisors.values()))
+        ticking.cancel()
+        await server.close()
+        await asyncio.to_thread(services.registry.close, CLOSING)
+        services.worker.close(CLOSING)
+        for file in self._files:
+            file.close()
+        writer.close(CLOSING)
+        if echo is not None:
+            echo.close(CLOSING)
+        services.guardian.stop()
+        reaper.stop()
+        return 0
+
+    def _add(
+        self, instance: InstanceSettings, services: Services, writer: Writer, echo: Echo | None
+    ) -> None:
+        settings, name = self._settings, instance.name
+        loop = asyncio.get_running_loop()
+        pvs = InstancePVs(
+            settings.prefix, name, log_tail=instance.log_tail, procserv_pvs=instance.procserv_pvs
+        )
+        file = LogFile(
+            settings.log_dir,
+            name,
+            writer,
+            keep_days=instance.log_keep_days,
+            keep_mb=instance.log_keep_mb,
+            on_change=lambda: call_in_loop(loop, output.file_changed),
+        )
+        output = Output(name, instance.log_tail, file, echo, pvs.publish)
+        file.prepare(time.time())
+        supervisor = Supervisor(
+            instance,
+            services,
+            key=key_of(settings, instance),
+            output=output,
+            publish=pvs.publish,
+            own_pvs=registry_rows(settings.prefix, name),
+            state_file=StateFile(settings.state_dir / f"{name}.json"),
+        )
+        pvs.connect(supervisor)
+        self._files.append(file)
+        self._pvs[name], self._supervisors[name] = pvs, supervisor
+
+    def _echo(self) -> Echo | None:
+        wanted = self._settings.echo
+        if wanted is None:
+            wanted = not sys.stdout.isatty()
+        several = len(self._settings.instances) > 1
+        return Echo(sys.stdout.fileno(), names=several) if wanted else None
+
+    def _registry_changed(self, loop: asyncio.AbstractEventLoop, ioc_name: str) -> None:
+        """In a thread of the registry."""
+        supervisor = self._supervisors.get(ioc_name)
+        if supervisor is not None:
+            call_in_loop(loop, supervisor.registry_changed)
+
+    def _say_serving(self, list_pvs: bool) -> None:
+        settings = self._settings
+        count = 0
+        for pvs in self._pvs.values():
+            for name in pvs.pvdb:
+                count += 1
+                if list_pvs:
+                    print(name)
+        names = ", ".join(f"{settings.prefix}{name}" for name in self._pvs)
+        where = " ".join(f"{address}:{settings.port}" for address in settings.interfaces)
+        print(f"bgrscrpt-ioc: serving {names} ({count} PVs) on {where}", flush=True)
+
+    async def _tick(self) -> None:
+        """Once a second, refresh what is watched."""
+        while True:
+            await asyncio.sleep(TICK)
+            for name, pvs in self._pvs.items():
+                for reading in LIVE:
+                    if pvs.watched(reading):
+                        self._supervisors[name].refresh(reading)

@@ -1,0 +1,76 @@
+"""Where a script's output goes: the LOG PVs, the daily file, the IOC's own stdout.
+
+Nothing here works line by line, or waits for a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from bgrscrpt_ioc.echo import Echo
+from bgrscrpt_ioc.events import Severity
+from bgrscrpt_ioc.logfile import LogFile
+from bgrscrpt_ioc.loglines import Block, LineFramer, Tail
+
+EVERY = 0.1  # s between two posts of LOG
+
+Publish = Callable[..., None]
+
+
+class Output:
+    """The output of one instance, run after run."""
+
+    def __init__(
+        self, name: str, size: int, file: LogFile, echo: Echo | None, publish: Publish
+    ) -> None:
+        """Begin with an empty LOG of `size` bytes."""
+        self._name, self._file, self._echo, self._publish = name, file, echo, publish
+        self._framer, self._tail = LineFramer(), Tail(size)
+        self._loop = asyncio.get_running_loop()
+        self._posted_at = float("-inf")
+        self._due: asyncio.TimerHandle | None = None
+        self.file_changed()
+
+    def write(self, data: bytes) -> None:
+        """Take what the script wrote."""
+        self._keep(self._framer.feed(data))
+
+    def end(self) -> None:
+        """The run is over: what stands without a newline is a line."""
+        self._keep(self._framer.flush())
+
+    def remark(self, text: str) -> None:
+        """Note in the file, not in LOG, what the IOC did."""
+        self._file.remark(text, time.time())
+
+    def warn(self, text: str) -> None:
+        """Say something to the script's user, among the script's own lines."""
+        self.write(f"{self._name}: {text}\n".encode())
+
+    def file_changed(self) -> None:
+        """The file's path, trouble or count of lost lines may be another now."""
+        trouble = Severity.MINOR if self._file.problem else Severity.NO_ALARM
+        self._publish("LOG:FILE", str(self._file.path or ""), trouble)
+        self._publish("LOG:DROPPED", self._file.dropped, trouble)
+
+    def _keep(self, block: Block) -> None:
+        if block.lines:
+            self._tail.append(block)
+            self._file.write(block, time.time())
+            if self._echo is not None:
+                self._echo.write(self._name, block)
+        if self._due is None:
+            # The first line at once, then at most ten times a second.
+            wait = self._posted_at + EVERY - self._loop.time()
+            if wait <= 0:
+                self._post()
+            else:
+                self._due = self._loop.call_later(wait, self._post)
+
+    def _post(self) -> None:
+        self._due, self._posted_at = None, self._loop.time()
+        self._publish("LOG", self._tail.text(self._framer.pending))
+        self._publish("LOG:LINE", self._framer.pending or self._tail.newest)
+        self._publish("LOG:COUNT", self._tail.count)

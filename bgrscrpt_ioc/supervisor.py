@@ -1,0 +1,310 @@
+"""One instance: carries out what its lifecycle wants, and publishes the state it is in.
+
+All decisions are the lifecycle's. Knows no Channel Access: commands come in as calls, readings go
+out through `publish(name, value, severity)`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from bgrscrpt_ioc import events as ev
+from bgrscrpt_ioc import scriptfile
+from bgrscrpt_ioc.checker import check_script
+from bgrscrpt_ioc.events import Clock, CommandFailed, State
+from bgrscrpt_ioc.launch import Launch, launch
+from bgrscrpt_ioc.lifecycle import Lifecycle
+from bgrscrpt_ioc.output import Output, Publish
+from bgrscrpt_ioc.process import ScriptProcess, SpawnError
+from bgrscrpt_ioc.pvrows import PvRow
+from bgrscrpt_ioc.run import Run
+from bgrscrpt_ioc.services import Services
+from bgrscrpt_ioc.settings import InstanceSettings
+from bgrscrpt_ioc.state import InstanceState, StateFile
+from bgrscrpt_ioc.usage import Usage
+
+log = logging.getLogger("bgrscrpt_ioc.supervisor")
+
+USAGE = ("CPU", "MEMORY", "PROCS", "THREADS")
+LIVE = ("UPTIME", "RETRYIN", "SCRIPT:CHANGED", *USAGE)  # true only at the moment one looks
+
+
+class Supervisor:
+    """One instance of the IOC."""
+
+    def __init__(
+        self,
+        instance: InstanceSettings,
+        services: Services,
+        *,
+        key: str,
+        output: Output,
+        publish: Publish,
+        own_pvs: Sequence[PvRow],
+        state_file: StateFile,
+    ) -> None:
+        """Prepare; nothing runs before `begin`. `key` names the instance on this host."""
+        self.instance = instance
+        self._services, self._key, self._output, self._publish = services, key, output, publish
+        self._own_pvs, self._state_file = own_pvs, state_file
+        self._loop = asyncio.get_running_loop()
+        self._state, problem = state_file.load()
+        autorestart = self._state.autorestart
+        self._machine = Lifecycle(
+            instance.policy, instance.autorestart if autorestart is None else autorestart
+        )
+        self._run: Run | None = None
+        self._automatic_runs = 0
+        self._retry_at = 0.0
+        self._healthy = False
+        self._message = ""
+        self._look: scriptfile.Look | None = None
+        self._events: deque[ev.Event] = deque()
+        self._handling = False
+        self._tickets = count(1)
+        self._waiting: dict[int, asyncio.Future[str]] = {}
+        self._timers: dict[Clock, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        publish("SCRIPT", str(instance.script))
+        publish("PYTHON", str(instance.python))
+        publish("AUTORESTART", int(self._machine.autorestart))
+        self.registry_changed()
+        self._publish_state()
+        if problem:
+            self._publish("STATUS:MSG", problem)
+            log.warning("%s: %s", instance.name, problem)
+
+    # --- commands ------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Do what `at_start` says. The IOC does not wait for it."""
+        last = self.instance.at_start == "last" and self._state.wanted is not False
+        if self.instance.at_start == "run" or last:
+            self._post(ev.StartAsked(next(self._tickets), "the IOC's start"))
+
+    async def start(self, by: str) -> None:
+        """Return when Running.
+
+        Raises:
+            CommandFailed: it will not be, and why. So of all commands.
+        """
+        await self._command(ev.StartAsked, by)
+
+    async def stop(self, by: str) -> None:
+        """Return when no process of the script lives."""
+        await self._command(ev.StopAsked, by)
+
+    async def restart(self, by: str) -> None:
+        """Return when the script runs anew."""
+        await self._command(ev.RestartAsked, by)
+
+    async def check(self, by: str) -> None:
+        """Return when the script as it is on disk is found to compile."""
+        problem = await self._check()
+        verdict = f"the script is bad: {problem}" if problem else "the script compiles"
+        self._publish("STATUS:MSG", f"{verdict} (checked by {by})", self._machine.severity)
+        if problem:
+            raise CommandFailed(verdict)
+
+    def set_autorestart(self, on: bool, by: str) -> None:
+        """Switch AUTORESTART, now and for later IOCs."""
+        self._output.remark(f"AUTORESTART {'On' if on else 'Off'} by {by}")
+        self._publish("AUTORESTART", int(on))
+        self._post(ev.AutorestartSet(on))
+        self._save(replace(self._state, autorestart=on))
+
+    async def shutdown(self) -> None:
+        """Return when no process of the script lives, or SIGKILL was of no use."""
+        ticket = next(self._tickets)
+        failure = await self._completed(ticket, ev.ShutdownAsked(ticket))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if failure:
+            log.error("%s: %s", self.instance.name, failure)
+
+    async def _command(self, kind: Callable[[int, str], ev.Event], by: str) -> None:
+        ticket = next(self._tickets)
+        if failure := await self._completed(ticket, kind(ticket, by)):
+            raise CommandFailed(failure)
+
+    async def _completed(self, ticket: int, event: ev.Event) -> str:
+        future = self._waiting[ticket] = self._loop.create_future()
+        self._post(event)
+        return await future
+
+    # --- readings ------------------------------------------------------------------------------
+
+    def refresh(self, name: str) -> None:
+        """Publish one of `LIVE` as it is now."""
+        if name == "UPTIME":
+            going = self._machine.state in (State.STARTING, State.RUNNING, State.STOPPING)
+            self._publish(name, self._run.uptime if self._run and going else 0.0)
+        elif name == "RETRYIN":
+            waiting = self._machine.state is State.BACKOFF
+            self._publish(name, max(0.0, self._retry_at - self._loop.time()) if waiting else 0.0)
+        elif name == "SCRIPT:CHANGED":
+            self._look_at_script()
+        elif name in USAGE:
+            usage = self._usage()
+            self._publish("CPU", usage.cpu)
+            self._publish("MEMORY", usage.memory)
+            self._publish("PROCS", usage.processes)
+            self._publish("THREADS", usage.threads)
+
+    def registry_changed(self) -> None:
+        """Publish how far the registry is with this instance."""
+        status = self._services.registry.status(self.instance.name)
+        self._publish("REGISTERED", int(status.registered), status.severity)
+        self._publish("REGISTRY:MSG", status.message, status.severity)
+
+    def log_changed(self) -> None:
+        """Publish how the log file is."""
+        self._output.file_changed()
+
+    def _usage(self) -> Usage:
+        if self._run is None or self._run.process is None:
+            return Usage()
+        tree = self._run.process.tree(self._services.processes.read())
+        return self._run.meter.measure(tree)
+
+    def _publish_state(self) -> None:
+        machine = self._machine
+        self._publish("STATUS", int(machine.state), machine.severity)
+        if machine.message != self._message:  # else what `check` has said stands
+            self._message = machine.message
+            self._publish("STATUS:MSG", machine.message, machine.severity)
+            self._output.remark(f"{machine.state.name.capitalize()}: {machine.message}")
+        self._publish("STARTS", machine.run)
+        self._publish("RESTARTS", self._automatic_runs)
+        if machine.healthy and not self._healthy:
+            self._publish("ERROR", "")
+            self._publish("TRACEBACK", "")
+        self._healthy = machine.healthy
+        self.refresh("RETRYIN")
+        self.refresh("UPTIME")
+
+    # --- events and effects --------------------------------------------------------------------
+
+    def _post(self, event: ev.Event) -> None:
+        """Handle an event, after those that are being handled: an effect may cause more of them."""
+        self._events.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._events:
+                effects = self._machine.handle(self._events.popleft())
+                for effect in effects:
+                    if isinstance(effect, ev.SetTimer) and effect.clock is Clock.RETRY:
+                        self._retry_at = self._loop.time() + effect.delay
+                self._publish_state()
+                if self._machine.run or self._machine.wanted:  # else nobody has wanted anything
+                    self._save(replace(self._state, wanted=self._machine.wanted))
+                for effect in effects:
+                    self._carry_out(effect)
+        finally:
+            self._handling = False
+
+    def _carry_out(self, effect: ev.Effect) -> None:
+        match effect:
+            case ev.Spawn(run):
+                self._spawn(run)
+            case ev.Check(ticket):
+                self._in_background(self._answer_check(ticket))
+            case ev.Signal(_, sign):
+                if self._run is not None and self._run.process is not None:
+                    self._run.interrupted()
+                    self._run.process.send(sign)
+            case ev.SetTimer(run, clock, delay):
+                self._cancel(clock)
+                event = ev.Elapsed(run, clock)
+                self._timers[clock] = self._loop.call_later(delay, self._post, event)
+            case ev.CancelTimer(clock):
+                self._cancel(clock)
+            case ev.Complete(ticket, failure):
+                future = self._waiting.pop(ticket, None)
+                if future is not None and not future.done():  # done: its client has gone
+                    future.set_result(failure)
+
+    def _spawn(self, number: int) -> None:
+        self._automatic_runs += self._machine.automatic
+        run = self._run = Run(
+            number,
+            self.instance.name,
+            output=self._output,
+            publish=self._publish,
+            post=self._post,
+            services=self._services,
+            own_pvs=self._own_pvs,
+        )
+        try:
+            process = ScriptProcess(self._launch(str(number)), self._services.reaper, run)
+        except SpawnError as error:
+            run.not_launched(str(error))
+            return
+        run.launched(process)
+        self._look_at_script()
+        self._in_background(self._publish_revision())
+
+    def _launch(self, run: str) -> Launch:
+        cookie = f"{self._services.ioc_id}/{self._key}/{run}"
+        return launch(self.instance, os.environ, prefix=self._services.prefix, cookie=cookie)
+
+    def _cancel(self, clock: Clock) -> None:
+        timer = self._timers.pop(clock, None)
+        if timer is not None:
+            timer.cancel()
+
+    # --- what takes time -----------------------------------------------------------------------
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _check(self) -> str:
+        return await check_script(self._launch("check"), self._services.reaper)
+
+    async def _answer_check(self, ticket: int) -> None:
+        problem = "the check failed by a fault of the IOC, see its log"
+        try:
+            problem = await self._check()
+        finally:
+            self._post(ev.Checked(ticket, problem))
+
+    async def _publish_revision(self) -> None:
+        script = self.instance.script
+        self._publish("SCRIPT:GIT", await scriptfile.git_revision(script, self._services.reaper))
+
+    def _look_at_script(self) -> None:
+        script, before = self.instance.script, self._look
+        self._services.worker.do(
+            f"look at {script}", lambda: scriptfile.look(script, before), self._looked
+        )
+
+    def _looked(self, found: scriptfile.Look) -> None:
+        self._look = found
+        running = self._run.began.sha256 if self._run and self._run.began else ""
+        self._publish("SCRIPT:CHANGED", int(bool(running) and found.sha256 != running))
+
+    def _save(self, state: InstanceState) -> None:
+        if state != self._state:
+            self._state = state
+            name, file = self.instance.name, self._state_file
+            self._services.worker.do(f"save the state of {name}", lambda: save(file, state))
+
+
+def save(file: StateFile, state: InstanceState) -> None:
+    """Save, or say in the log that it could not be."""
+    try:
+        file.save(state)
+    except OSError as error:
+        log.warning("AUTORESTART and the wanted state are not kept: %s", error)
