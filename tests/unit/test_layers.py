@@ -1,0 +1,125 @@
+"""The architecture, read from the imports: data flows one way, and pure code stays pure."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "bgrscrpt_ioc"
+CHILD = PACKAGE / "child"
+
+# From the bottom up. A module may import from its own layer and from those above it in this list.
+LAYERS = {
+    "pure": """events machine transitions lifecycle messages loglines records macros pvrows
+        dbtrouble""",
+    "edges": """settings configerrors environment config state posix process command guard launch
+        hold checker scriptfile usage worker writer echo logdir logfile output wanted ledger iocdb
+        dbconnection registry""",
+    "one script": "services run supervisor",
+    "Channel Access": "channels caserver pvs dbfile",
+    "one IOC": "ioc",
+    "command line": "client cli",
+}
+LAYER = {module: at for at, names in enumerate(LAYERS.values()) for module in names.split()}
+PURE = LAYERS["pure"].split()
+
+IMPURE = {"asyncio", "os", "signal", "socket", "subprocess", "threading", "time"}
+# All children are reaped in one place, so the IOC starts processes only where that is known of.
+STARTS_PROCESSES = {"process", "command", "guard", "checker", "client", "cli"}
+PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
+HOMES = {
+    "caproto": {"channels", "caserver", "pvs", "ioc"},
+    "epics": {"client"},
+    "typer": {"client"},
+    "rich": {"client"},
+    "sqlalchemy": {"iocdb", "dbconnection"},
+    "pymysql": {"dbconnection"},
+}
+
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+CHILD_FILES = sorted(CHILD.rglob("*.py"))
+# The script's interpreter may be another than this one: what some version of Python has.
+CHILD_MAY_IMPORT = sys.stdlib_module_names | {path.stem for path in CHILD_FILES} | {"_sha2"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full name of every module that the file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative imports are not used here"
+            module = node.module or ""
+            yield from (f"{module}.{name.name}" for name in node.names)
+
+
+def foreign(path: Path) -> set[str]:
+    """The top-level modules from outside the package that the file imports."""
+    return {name.split(".")[0] for name in imports(path)} - {"bgrscrpt_ioc", "__future__"}
+
+
+def own(path: Path) -> set[str]:
+    """The modules of the package that the file imports."""
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("bgrscrpt_ioc.")}
+    return names & {*MODULES, "child"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_layer(module: str) -> None:
+    """A new module is given a place in the architecture before it is merged."""
+    assert module in LAYER, f"{module}.py: add it to LAYERS, where it belongs"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_imports_upwards(module: str) -> None:
+    """A module knows its own layer and what lies below; the child's code is nobody's library."""
+    for other in own(PACKAGE / f"{module}.py"):
+        assert other != "child", f"{module} imports the script's side"
+        # One that has no layer is the business of the test above.
+        upwards = LAYER.get(other, 0) > LAYER.get(module, len(LAYERS))
+        assert not upwards, f"{module} imports {other}, from a layer above it"
+
+
+def test_no_circles() -> None:
+    """Imports within a layer make no circle either."""
+    graph = {module: own(PACKAGE / f"{module}.py") for module in MODULES}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("module", sorted({*PURE} & {*MODULES}))
+def test_pure_modules_are_pure(module: str) -> None:
+    """Pure modules use the standard library only, and nothing of it that waits or touches."""
+    used = foreign(PACKAGE / f"{module}.py")
+    assert used <= sys.stdlib_module_names
+    assert not used & IMPURE
+
+
+@pytest.mark.parametrize("path", CHILD_FILES, ids=lambda path: path.stem)
+def test_the_script_side_stands_alone(path: Path) -> None:
+    """What runs in the script's interpreter finds nothing there but the standard library."""
+    assert not own(path)
+    assert foreign(path) <= CHILD_MAY_IMPORT
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_processes_are_started_where_they_are_reaped(module: str) -> None:
+    """Only modules that hand their children to the reaper start any."""
+    path = PACKAGE / f"{module}.py"
+    tree = ast.walk(ast.parse(path.read_bytes()))
+    called = {node.attr for node in tree if isinstance(node, ast.Attribute)}
+    starts = {name for name in called if "subprocess_" in name or name in ("fork", "popen")}
+    if module not in STARTS_PROCESSES:
+        assert not foreign(path) & PROCESS_MODULES
+        assert not starts
+
+
+@pytest.mark.parametrize(("library", "homes"), HOMES.items())
+def test_a_library_stays_in_its_place(library: str, homes: set[str]) -> None:
+    """A library that shapes code around itself is imported only where it belongs."""
+    users = {module for module in MODULES if library in foreign(PACKAGE / f"{module}.py")}
+    assert users <= homes
