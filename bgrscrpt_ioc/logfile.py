@@ -1,0 +1,179 @@
+"""One instance's output on disk: whole lines, each with its time, in daily files.
+
+The event loop hands lines over and never waits; what could not be kept is counted, to the line.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+
+from bgrscrpt_ioc.logdir import LogDirectory, append, is_at
+from bgrscrpt_ioc.loglines import NOTHING, Block, prefixed
+from bgrscrpt_ioc.writer import Writer
+
+PATIENCE = 1.0  # s between looks whether the file was moved, and between attempts after a failure
+NO_ROOM = "the disk is too slow, or stalled"
+
+
+class LogFile:
+    """The log of one instance; all its files are written by `writer`'s thread.
+
+    `dropped` (lines of the script that are not on file; never goes back), `problem` (what was wrong
+    with the file when it was last written; empty when nothing was) and `path` (of today's file;
+    empty before it could be opened) may be read at any time. `on_change` is called, by whichever
+    thread, after one of them has changed; it must not raise.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        writer: Writer,
+        *,
+        keep_days: int = 0,
+        keep_mb: float = 0,
+        patience: float = PATIENCE,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        self.dropped = 0
+        self.problem = ""
+        self.path = ""
+        self._directory = LogDirectory(directory, name, keep_days, int(keep_mb * 1_000_000))
+        self._writer, self._patience = writer, patience
+        self._on_change = on_change or _nobody
+        self._lock = threading.Lock()  # of `dropped`: both threads count
+        self._told = self._state
+        self._missed = 0  # lines for which there was no room, since the last that were taken
+        # The writer thread's own:
+        self._file: int | None = None
+        self._day = date.min
+        self._look_at = 0.0  # monotonic time of the next look at the path
+        self._retry_at = 0.0  # monotonic time of the next attempt
+        self._lost = 0  # lines since the last that were kept
+        self._why_lost = ""
+        self._not_pruned = ""
+
+    def write(self, block: Block, when: float) -> None:
+        """Keep the lines, stamped with `when` (seconds since the epoch). Never blocks or raises."""
+        if block.lines:
+            self._put(block, when)
+
+    def remark(self, text: str, when: float) -> None:
+        """Keep a line of our own, `--- text`. It is not counted when it cannot be kept."""
+        self._put(NOTHING, when, f"--- {' '.join(text.splitlines())}\n")
+
+    def prepare(self, when: float) -> None:
+        """Open today's file though nothing is to be written: `path` and `problem` come true."""
+        self._put(NOTHING, when)
+
+    @property
+    def behind(self) -> bool:
+        """Whether lines are better read later: see `Writer.behind`."""
+        return self._writer.behind
+
+    def close(self) -> None:
+        """Close the file after what was written; `on_change` is not called any more."""
+        self._on_change = _nobody
+        self._writer.put(0, self._close)
+
+    @property
+    def _state(self) -> tuple[int, str, str]:
+        return self.dropped, self.problem, self.path
+
+    def _tell(self) -> None:
+        self._told = self._state
+        self._on_change()
+
+    def _put(self, block: Block, when: float, remark: str = "") -> None:
+        job = partial(self._keep, block, when, self._missed, remark)
+        if self._writer.put(len(block.raw) + len(remark), job):
+            self._missed = 0
+        else:
+            self._missed += block.lines
+            self._count(block.lines)
+            self.problem = f"{self.path or self._directory.path}: {NO_ROOM}; lines are dropped"
+            self._tell()
+
+    def _count(self, lines: int) -> None:
+        with self._lock:
+            self.dropped += lines
+
+    # --- in the writer's thread ---------------------------------------------------------------
+
+    def _keep(self, block: Block, when: float, missed: int, remark: str) -> None:
+        stamp = datetime.fromtimestamp(when).isoformat(" ", "milliseconds")
+        notes = ((self._lost, self._why_lost), (missed, NO_ROOM))
+        head = "".join(f"--- {lines} lines not kept: {why}\n" for lines, why in notes if lines)
+        head += remark
+        data = prefixed(head.encode("utf-8", "replace") + block.raw, f"{stamp} ".encode())
+
+        kept = data[: self._append(data, date.fromisoformat(stamp[:10]))].count(b"\n")
+        noted = kept - head.count("\n")
+        lost = block.lines - max(0, noted)
+        self._lost = lost if noted >= 0 else self._lost + missed + lost
+        self._count(lost)
+        if self._state != self._told:
+            self._tell()
+
+    def _append(self, data: bytes, day: date) -> int:
+        """Append whole lines; how many bytes of them are on file now."""
+        if time.monotonic() < self._retry_at:
+            return 0
+        kept = 0
+        try:
+            kept, error = append(self._open(day, len(data)), data)
+        except OSError as reason:
+            error = reason
+        if error is None:
+            self.problem = self._not_pruned
+        else:
+            self._why_lost = error.strerror
+            self.problem = f"{error.filename or self.path}: {error.strerror}; lines are dropped"
+            self._retry_at = time.monotonic() + self._patience
+            self._close()
+        return kept
+
+    def _open(self, day: date, room: int) -> int:
+        """The file to which `room` bytes of `day` go."""
+        if self._file is not None and not self._fits(self._file, day, room):
+            self._close()
+        if self._file is None:
+            path, self._file = self._directory.open(day, room)
+            self.path, self._day = str(path), day
+            self._prune(path)
+        return self._file
+
+    def _fits(self, file: int, day: date, room: int) -> bool:
+        found = os.fstat(file)
+        full = self._directory.is_full(found.st_size, room)
+        if day != self._day or found.st_nlink == 0 or full:
+            return False
+        now = time.monotonic()
+        if now < self._look_at:
+            return True
+        self._look_at = now + self._patience
+        return is_at(Path(self.path), file)
+
+    def _prune(self, current: Path) -> None:
+        self._not_pruned = ""
+        try:
+            self._directory.prune(self._day, current)
+        except OSError as error:
+            self._not_pruned = f"{error.filename}: {error.strerror}; old log files stay"
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # NFS tells here of a failure that no line can be blamed for
+                os.close(file)
+
+
+def _nobody() -> None:
+    """Nobody is told."""

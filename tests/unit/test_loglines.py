@@ -1,0 +1,227 @@
+"""Output in any chunks comes out as the same lines, and LOG shows the newest of them."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bgrscrpt_ioc import loglines
+from bgrscrpt_ioc.loglines import NOTHING, Block, LineFramer, Tail, clean, cut, prefixed
+
+# What matters to the framing and cleaning comes often, everything else now and then.
+OUTPUT = st.lists(
+    st.one_of(
+        st.sampled_from([b"\n", b"\r", b"\r\n", b"\x1b[1;31m", b"\x1b]0;t\x07", b"\x1b", b"\0"]),
+        st.sampled_from(["é", "漢", "😀"]).map(str.encode),
+        st.binary(max_size=12),
+    )
+).map(b"".join)
+
+
+def framed(output: bytes, cuts: list[int], longest: int = 1 << 16) -> bytes:
+    """All that a framer makes of `output` when it is read in pieces that end at `cuts`."""
+    framer = LineFramer(longest)
+    ends = [0, *sorted(at % (len(output) + 1) for at in cuts), len(output)]
+    blocks = [framer.feed(output[start:end]) for start, end in pairwise(ends)]
+    blocks.append(framer.flush())
+    for block in blocks:
+        assert block.lines == block.raw.count(b"\n")
+        assert not block.raw or block.raw.endswith(b"\n")
+    return b"".join(block.raw for block in blocks)
+
+
+def tail_of(output: bytes, size: int = 1000) -> Tail:
+    tail = Tail(size)
+    tail.append(Block(output, output.count(b"\n")))
+    return tail
+
+
+@given(output=OUTPUT, cuts=st.lists(st.integers(0)), longest=st.integers(4, 30))
+def test_any_chunking_gives_the_same_lines(output: bytes, cuts: list[int], longest: int) -> None:
+    """How the output was cut into reads cannot be seen in its lines."""
+    assert framed(output, cuts, longest) == framed(output, [], longest)
+
+
+@given(output=OUTPUT, longest=st.integers(4, 30))
+def test_nothing_is_lost_and_no_line_is_too_long(output: bytes, longest: int) -> None:
+    """Lines are the script's own bytes; long ones have newlines added and nothing taken away."""
+    lines = framed(output, [], longest)
+    assert lines.replace(b"\n", b"") == output.replace(b"\n", b"")
+    assert all(len(line) <= longest for line in lines.split(b"\n"))
+    if all(len(line) <= longest for line in output.split(b"\n")):
+        assert lines == output + b"\n" * (not output.endswith((b"\n", b"")) or lines != output)
+
+
+@given(text=st.text(alphabet="aé漢😀"), longest=st.integers(4, 30))
+def test_a_long_line_is_cut_between_characters(text: str, longest: int) -> None:
+    """Each piece of a line that is too long is valid UTF-8."""
+    assert framed(text.encode(), [], longest).decode().replace("\n", "") == text
+
+
+def test_a_long_line_of_no_characters_is_cut_at_the_limit() -> None:
+    """Where no character begins, pieces are as long as they may be."""
+    assert framed(b"\x80" * 10, [], longest=4) == b"\x80\x80\x80\x80\n" * 2 + b"\x80\x80\n"
+
+
+def test_a_long_line_without_end_is_kept_in_bounded_memory() -> None:
+    """A line of 10 MB comes in pieces of 64 KiB while it is read, and counts as so many lines."""
+    framer = LineFramer()
+    lines = 0
+    for _ in range(100):
+        block = framer.feed(b"x" * 100_000)
+        lines += block.lines
+        assert len(framer.pending) <= loglines.LONGEST_LINE
+    assert lines + framer.flush().lines == -(-10_000_000 // loglines.LONGEST_LINE)
+
+
+def test_a_progress_bar_is_one_line() -> None:
+    """Of carriage returns within a line all is kept in the block, the last state is shown."""
+    framer = LineFramer()
+    assert framer.feed(b"50%\r60") == NOTHING
+    assert framer.pending == "60"
+    block = framer.feed(b"%\r100%\n")
+    assert block == Block(b"50%\r60%\r100%\n", 1)
+    assert tail_of(block.raw).text() == "100%"
+    assert framer.pending == ""
+
+
+def test_a_progress_bar_without_end_is_cut_between_its_states() -> None:
+    """A line that is never ended comes in pieces of whole states, and the last state is pending."""
+    framer = LineFramer(longest=10)
+    assert framer.feed(b"10%\r20%\r30%\r40%").raw == b"10%\r20%\r\n"
+    assert framer.pending == "40%"
+
+
+def test_an_unfinished_character_is_not_shown_before_it_is_whole() -> None:
+    """A character that was read in part is no replacement character in the pending line."""
+    framer = LineFramer()
+    framer.feed("21 °".encode()[:-1])
+    assert framer.pending == "21 "
+    framer.feed("°".encode()[-1:])
+    assert framer.pending == "21 °"
+
+
+def test_an_unfinished_last_line_is_completed() -> None:
+    """Output that does not end with a newline loses nothing at its end; else nothing is added."""
+    framer = LineFramer()
+    framer.feed(b"a\nb")
+    assert framer.flush() == Block(b"b\n", 1)
+    assert framer.flush() == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"plain\ttext\n", "plain\ttext\n"),
+        (b"windows\r\n", "windows\n"),
+        (b"doubled\r\r\n", "doubled\n"),
+        (b"a\rb\nc\rd\r\n", "b\nd\n"),
+        (b"\x1b[1;31mred\x1b[0m", "red"),
+        (b"\x1b[38:2::1:2:3mtrue colour\x1b[m", "true colour"),
+        (b"\r\x1b[2K100%", "100%"),
+        (b"\x1b]0;title\x07a\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "alink"),
+        (b"\x1b]0;title without end\nnext", "\nnext"),
+        (b"\x1bPdcs\x1b\\a\x1b(Bb\x1b7c\x1b=d", "abcd"),
+        (b"cut short\x1b[3\n\x1b", "cut short\n"),
+        (b"\0\x01\x07\x08\x0b\x0c\x1f\x7f.", "."),
+        ("\x80\x85\x9b°\xa0".encode(), "°\xa0"),
+        (b"\xff\xfe\xc3", "\ufffd\ufffd\ufffd"),
+        ("žluť 漢 😀".encode(), "žluť 漢 😀"),
+    ],
+)
+def test_output_is_cleaned(raw: bytes, shown: str) -> None:
+    """Colours, titles, overwritten text and control characters go, all other text stays."""
+    assert clean(raw) == shown
+
+
+@given(OUTPUT)
+def test_clean_text_holds_nothing_that_harms(output: bytes) -> None:
+    """Whatever was printed, no control character is left, and as many lines as there were."""
+    text = clean(output)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", text)
+    assert text.count("\n") == output.count(b"\n")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [b"\r" * 60_000 + b"x", b"\x1b[" * 30_000, b"\x1b]" + b"a" * 60_000, b"\x1b" * 60_000],
+)
+@pytest.mark.timeout(5)
+def test_cleaning_takes_linear_time(hostile: bytes) -> None:
+    """Output made to be expensive is not."""
+    assert len(clean(hostile * 50)) <= len(hostile) * 50
+
+
+def reference_tail(output: bytes, size: int, pending: str) -> str:
+    """The newest lines that fit, by the letter of the contract and without haste."""
+    lines = [clean(line) for line in output.split(b"\n")[:-1]] + ([pending] if pending else [])
+    shown: list[str] = []
+    for line in reversed(lines):
+        if len("\n".join([line, *shown]).encode()) >= size:
+            break
+        shown.insert(0, line)
+    if lines and not shown:
+        return lines[-1].encode()[: size - 1].decode(errors="ignore")
+    return "\n".join(shown)
+
+
+@given(
+    blocks=st.lists(OUTPUT.map(lambda output: output + b"\n"), max_size=8),
+    size=st.integers(1, 60),
+    asked=st.sets(st.integers(0, 7)),
+    pending=st.text(alphabet="a漢", max_size=20),
+)
+@example(blocks=["漢漢\n".encode(), b"\n"], size=6, asked={0, 1}, pending="")
+def test_tail_is_the_newest_lines_that_fit(
+    blocks: list[bytes], size: int, asked: set[int], pending: str
+) -> None:
+    """LOG holds what the contract says, whenever it was asked for before."""
+    tail = Tail(size)
+    for number, raw in enumerate(blocks):
+        tail.append(Block(raw, raw.count(b"\n")))
+        if number in asked:
+            tail.text("unfinished")
+    output = b"".join(blocks)
+    assert tail.text(pending) == reference_tail(output, size, pending)
+    assert tail.count == output.count(b"\n")
+    assert tail.newest == (clean(output.split(b"\n")[-2]) if blocks else "")
+
+
+def test_lines_that_hardly_show_do_not_push_out_others() -> None:
+    """A progress bar takes no more of LOG than it shows, however much it printed."""
+    tail = Tail(100)
+    tail.append(Block(b"before\n", 1))
+    for _ in range(16):
+        tail.append(Block(b"99%\r" * 16_000 + b"\n", 1))
+    assert tail.text() == "\n".join(["before", *["99%"] * 16])
+
+
+def test_an_empty_block_changes_nothing() -> None:
+    """Nothing read is no line."""
+    tail = tail_of(b"a\n")
+    tail.append(NOTHING)
+    assert (tail.text(), tail.newest, tail.count) == ("a", "a", 1)
+
+
+def test_a_line_of_output_gets_a_prefix() -> None:
+    """Each line of a block is prefixed, empty ones too; nothing stays nothing."""
+    assert prefixed(b"a\n\nb\n", b"> ") == b"> a\n> \n> b\n"
+    assert prefixed(b"", b"> ") == b""
+
+
+@given(st.text(), st.integers(0, 20))
+def test_text_is_cut_between_characters(text: str, size: int) -> None:
+    """What is cut is the longest beginning that fits and is whole characters."""
+    data = cut(text, size)
+    assert text.startswith(data.decode())
+    assert len(data) <= size
+    assert data.decode() == text or len(text[: len(data.decode()) + 1].encode()) > size
+
+
+def test_a_lone_surrogate_is_replaced() -> None:
+    """Text that has no UTF-8 is cut like any other, not refused."""
+    assert cut("a\ud800b", 10) == b"a?b"
