@@ -25,6 +25,8 @@ class _Verdict:
         self._failure = ""
         self._output = b""
 
+    behind = False
+
     def output(self, data: bytes) -> None:
         self._output = (self._output + data)[-LINE:]
 

@@ -160,7 +160,7 @@ class Ioc:
             own_pvs=registry_rows(settings.prefix, name),
             state_file=StateFile(settings.state_dir / f"{name}.json"),
         )
-        pvs.connect(supervisor)
+        pvs.connect(supervisor, LIVE)
         self._files.append(file)
         self._pvs[name], self._supervisors[name] = pvs, supervisor
 

@@ -33,6 +33,11 @@ class Output:
         self._due: asyncio.TimerHandle | None = None
         self.file_changed()
 
+    @property
+    def behind(self) -> bool:
+        """The disk is slower than the script. Never true for long: no script waits for a disk."""
+        return self._file.behind
+
     def write(self, data: bytes) -> None:
         """Take what the script wrote."""
         self._keep(self._framer.feed(data))
@@ -47,12 +52,13 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Say something to the script's user, among the script's own lines."""
+        self.end()
         self.write(f"{self._name}: {text}\n".encode())
 
     def file_changed(self) -> None:
         """The file's path, trouble or count of lost lines may be another now."""
         trouble = Severity.MINOR if self._file.problem else Severity.NO_ALARM
-        self._publish("LOG:FILE", str(self._file.path or ""), trouble)
+        self._publish("LOG:FILE", self._file.path, trouble)
         self._publish("LOG:DROPPED", self._file.dropped, trouble)
 
     def _keep(self, block: Block) -> None:

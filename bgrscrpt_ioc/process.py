@@ -40,6 +40,11 @@ class SpawnError(Exception):
 class Listener(Protocol):
     """Who hears of a run. All calls come from the event loop, none after `cleared`."""
 
+    @property
+    def behind(self) -> bool:
+        """More output would be lost: let it wait in the pipe for now."""
+        ...
+
     def output(self, data: bytes) -> None:
         """Something was written to stdout or stderr, by whichever process."""
 
@@ -56,14 +61,21 @@ class Listener(Protocol):
 class Pipe:
     """The reading end of a pipe, read from the event loop at a bounded pace."""
 
-    def __init__(self, fd: int, read: Callable[[bytes], None]) -> None:
-        self._fd, self._read = fd, read
+    def __init__(
+        self, fd: int, read: Callable[[bytes], None], behind: Callable[[], bool] = bool
+    ) -> None:
+        """Give what comes to `read`, but not while the reader is `behind` with it."""
+        self._fd, self._read, self._behind = fd, read, behind
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         os.set_blocking(fd, False)
         self._loop.add_reader(fd, self._ready)
 
     def _ready(self) -> None:
+        if self._behind():
+            self._loop.remove_reader(self._fd)
+            self._pause = self._loop.call_later(PACE, self._resume)
+            return
         data = self._take()
         if data is None:
             return
@@ -136,7 +148,7 @@ class ScriptProcess:
         reader = MessageReader()
         self._pipes = (
             Pipe(messages, lambda data: self._hear(reader, data)),
-            Pipe(output, listener.output),
+            Pipe(output, listener.output, lambda: listener.behind),
         )
         reaper.watch(self.pid, self._ended)
 

@@ -82,6 +82,11 @@ class Run:
 
     # --- process.Listener ----------------------------------------------------------------------
 
+    @property
+    def behind(self) -> bool:
+        """The log file is behind with the output."""
+        return self._output.behind
+
     def output(self, data: bytes) -> None:
         """Keep it for LOG, the file and, should it crash, TRACEBACK."""
         self._recent = (self._recent + data)[-DUMP:]
