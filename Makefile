@@ -1,0 +1,52 @@
+# Two commands do all: `make run` (set-up and an IOC with an example script), `make test` (set-up
+# and all tests). PYTHON is the interpreter of the IOC, 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+DEMO = TE:DEMO:
+READY = $(VENV)/ready
+
+.PHONY: install system run lint format type test cover docs all clean
+
+install: $(READY)
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev]'
+	touch $(READY)
+
+system:
+	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git
+
+run: install
+	@echo "Beside it, in another terminal (or with camonitor and caput, if you have EPICS):"
+	@echo "  $(BIN)/bgrscrpt-ioc status --prefix $(DEMO)"
+	@echo "  $(BIN)/bgrscrpt-ioc log BGRSCRPT_01 --prefix $(DEMO) --follow"
+	@echo "  $(BIN)/bgrscrpt-ioc restart BGRSCRPT_01 --prefix $(DEMO)"
+	@echo "  camonitor $(DEMO)BGRSCRPT_01:STATUS $(DEMO)BGRSCRPT_01:STATUS:MSG"
+	$(BIN)/bgrscrpt-ioc run scripts_examples/background_script.py --prefix $(DEMO) --state-dir var
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+type: install
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+test: install system
+	$(BIN)/python -m pytest
+
+cover: install system
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage report
+
+docs: install
+	$(BIN)/python -m docs.generate
+
+all: lint type test
+
+clean:
+	rm -rf $(VENV) var build dist .pytest_cache .ruff_cache .hypothesis .coverage
