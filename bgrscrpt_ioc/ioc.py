@@ -165,11 +165,9 @@ class Ioc:
         self._pvs[name], self._supervisors[name] = pvs, supervisor
 
     def _echo(self) -> Echo | None:
-        wanted = self._settings.echo
-        if wanted is None:
-            wanted = not sys.stdout.isatty()
-        several = len(self._settings.instances) > 1
-        return Echo(sys.stdout.fileno(), names=several) if wanted else None
+        if not self._settings.echo:
+            return None
+        return Echo(sys.stdout.fileno(), names=len(self._settings.instances) > 1)
 
     def _registry_changed(self, loop: asyncio.AbstractEventLoop, ioc_name: str) -> None:
         """In a thread of the registry."""

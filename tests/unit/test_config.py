@@ -62,7 +62,7 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
         "state_dir": Path("/var/icp/bgrscrpt"),
         "interfaces": ("127.0.0.1",),
         "port": 5064,
-        "echo": None,
+        "echo": True,
     }
     (instance,) = ioc.instances
     assert instance == InstanceSettings(
@@ -85,7 +85,7 @@ def test_a_file_with_many_instances(loaded: Load, tmp_path: Path) -> None:
         state_dir = "~/state"
         interfaces = ["127.0.0.1", "10.0.0.1"]
         port = 5066
-        echo = true
+        echo = false
         [defaults]
         autorestart = false
         backoff = 2
@@ -103,7 +103,7 @@ def test_a_file_with_many_instances(loaded: Load, tmp_path: Path) -> None:
         at_start = "last"
         """
     )
-    assert (ioc.prefix, ioc.port, ioc.echo) == ("TE:NDW1234:", 5066, True)
+    assert (ioc.prefix, ioc.port, ioc.echo) == ("TE:NDW1234:", 5066, False)
     assert ioc.registry == "mysql+pymysql://iocdb:$iocdb@127.0.0.1/iocdb"
     assert ioc.log_dir == tmp_path / "logs"
     assert ioc.state_dir == Path.home() / "state"
