@@ -44,7 +44,7 @@ cover: install system
 	$(BIN)/python -m coverage report
 
 docs: install
-	$(BIN)/python -m docs.generate
+	$(BIN)/python docs/generate.py
 
 all: lint type test
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from bgrscrpt_ioc import posix
-from bgrscrpt_ioc.caserver import CaServer, PortInUseError
+from bgrscrpt_ioc.caserver import CaServer
 from bgrscrpt_ioc.echo import Echo
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.hold import Hold, TakenError, sweep
@@ -48,7 +48,7 @@ def serve(settings: IocSettings, list_pvs: bool) -> int:
         for instance in settings.instances:
             hold.take(key_of(settings, instance), lock_of(settings, instance))
         return asyncio.run(Ioc(settings).run(list_pvs))
-    except (TakenError, PortInUseError) as error:
+    except (TakenError, OSError) as error:
         print(f"bgrscrpt-ioc: {error}", file=sys.stderr)
         return 1
     finally:
@@ -106,8 +106,8 @@ class Ioc:
             self._add(instance, services, writer, echo)
         server = CaServer(
             {name: channel for pvs in self._pvs.values() for name, channel in pvs.pvdb.items()},
-            interfaces=settings.interfaces,
-            port=settings.port,
+            settings.interfaces,
+            settings.port,
         )
         await server.start()
         services.guardian.start()
@@ -160,7 +160,7 @@ class Ioc:
             own_pvs=registry_rows(settings.prefix, name),
             state_file=StateFile(settings.state_dir / f"{name}.json"),
         )
-        pvs.connect(supervisor, LIVE)
+        pvs.connect(supervisor)
         self._files.append(file)
         self._pvs[name], self._supervisors[name] = pvs, supervisor
 

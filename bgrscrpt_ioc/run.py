@@ -44,7 +44,7 @@ class Run:
         self.began: msg.ScriptBegan | None = None
         self.meter = Meter()
         self.started = time.time()
-        self._since = time.monotonic()
+        self.since = time.monotonic()
         self._output, self._publish, self._post = output, publish, post
         self._services, self._own_pvs = services, own_pvs
         self._registered: set[str] = set()
@@ -60,7 +60,7 @@ class Run:
     @property
     def uptime(self) -> float:
         """Seconds since the launch; a set clock does not change it."""
-        return time.monotonic() - self._since
+        return time.monotonic() - self.since
 
     def launched(self, process: ScriptProcess) -> None:
         """The interpreter runs."""

@@ -64,7 +64,7 @@ class Supervisor:
         self._automatic_runs = 0
         self._retry_at = 0.0
         self._healthy = False
-        self._message = ""
+        self._said: tuple[State | None, str] = (None, "")
         self._look: scriptfile.Look | None = None
         self._events: deque[ev.Event] = deque()
         self._handling = False
@@ -172,14 +172,14 @@ class Supervisor:
     def _usage(self) -> Usage:
         if self._run is None or self._run.process is None:
             return Usage()
-        tree = self._run.process.tree(self._services.processes.read())
+        tree = self._run.process.tree(self._services.processes.read(self._run.since))
         return self._run.meter.measure(tree)
 
     def _publish_state(self) -> None:
         machine = self._machine
         self._publish("STATUS", int(machine.state), machine.severity)
-        if machine.message != self._message:  # else what `check` has said stands
-            self._message = machine.message
+        if (machine.state, machine.message) != self._said:  # else what `check` has said stands
+            self._said = (machine.state, machine.message)
             self._publish("STATUS:MSG", machine.message, machine.severity)
             self._output.remark(f"{machine.state.name.capitalize()}: {machine.message}")
         self._publish("STARTS", machine.run)

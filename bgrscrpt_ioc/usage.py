@@ -37,10 +37,10 @@ class ProcessTable:
         self._read_at = float("-inf")
         self._table: dict[int, Process] = {}
 
-    def read(self) -> dict[int, Process]:
-        """The table, at most a second old."""
+    def read(self, since: float) -> dict[int, Process]:
+        """The table, at most a second old, and not from before `since` (monotonic)."""
         now = time.monotonic()
-        if now - self._read_at >= EVERY:
+        if self._read_at < max(since, now - EVERY):
             self._read_at, self._table = now, posix.processes()
         return self._table
 
