@@ -196,7 +196,7 @@ class IocSettings(BaseModel):
     port: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)] = Field(
         default=5064, description="Channel Access port [$EPICS_CAS_SERVER_PORT]"
     )
-    echo: bool = Field(True, description="copy the scripts' output to stdout")
+    echo: bool = Field(default=True, description="copy the scripts' output to stdout")
     instances: Annotated[tuple[InstanceSettings, ...], AfterValidator(_some)]
 
     @model_validator(mode="after")

@@ -12,8 +12,8 @@ sys.path.insert(
     0, os.path.abspath(os.path.join(os.environ["KIT_ROOT"], "ISIS", "inst_servers", "master"))
 )
 
-import bgrscrpt  # noqa: E402
-from server_common.helpers import register_ioc_start  # noqa: E402
+import bgrscrpt
+from server_common.helpers import register_ioc_start
 
 register_ioc_start("BGRSCRPT_01")
 print("IOC started")

@@ -11,6 +11,11 @@ from types import ModuleType
 
 import bgrscrpt
 
+TYPE_CHECKING = False  # `import typing` would cost more than all that is done here
+if TYPE_CHECKING:
+    from collections.abc import Sequence  # noqa: F401 - in type comments, as Any
+    from typing import Any  # noqa: F401
+
 PACKAGE = "server_common"
 HELPERS = "server_common.helpers"
 SPAWN = "multiprocessing.spawn"
@@ -38,20 +43,25 @@ class Finder:
     """Answers for three names, and for no others."""
 
     def find_spec(self, name, path=None, target=None):  # noqa: ARG002 - importlib's signature
-        # type: (str, object, object) -> ModuleSpec | None
+        # type: (str, Sequence[str] | None, object) -> ModuleSpec | None
         """Find our `helpers`, a package for it where there is none, or `multiprocessing.spawn`."""
         if name == HELPERS:
-            return ModuleSpec(HELPERS, HelpersLoader())
+            return with_loader(ModuleSpec(HELPERS, None), HelpersLoader())
         if name == PACKAGE and PathFinder.find_spec(PACKAGE) is None:
             spec = ModuleSpec(PACKAGE, None, is_package=True)
             spec.submodule_search_locations = kit_package()
             return spec
         if name == SPAWN:
             spec = PathFinder.find_spec(SPAWN, path)
-            if spec is not None and spec.loader is not None:
-                spec.loader = SpawnLoader(spec.loader)
-            return spec
+            return spec and with_loader(spec, SpawnLoader(spec.loader))
         return None
+
+
+def with_loader(spec, loader):
+    # type: (ModuleSpec, Any) -> ModuleSpec
+    """Give a spec one of our loaders; they need not inherit what would have to be imported."""
+    spec.loader = loader
+    return spec
 
 
 class Helpers(ModuleType):
@@ -97,14 +107,14 @@ class HelpersLoader:
     def exec_module(self, module):
         # type: (ModuleType) -> None
         """Give it the one function that is ours."""
-        module.register_ioc_start = bgrscrpt._register_ioc_start
+        vars(module)["register_ioc_start"] = bgrscrpt._register_ioc_start
 
 
 class SpawnLoader:
     """Loads `multiprocessing.spawn`; its children then get the hook before they run the script."""
 
     def __init__(self, real):
-        # type: (object) -> None
+        # type: (Any) -> None
         self.real = real
 
     def __getattr__(self, name):
@@ -121,7 +131,7 @@ class SpawnLoader:
             # type: (str) -> dict
             return dict(original(name), bgrscrpt=Follow())
 
-        module.get_preparation_data = get_preparation_data
+        vars(module)["get_preparation_data"] = get_preparation_data
 
 
 class Follow:

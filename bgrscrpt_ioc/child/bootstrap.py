@@ -7,7 +7,7 @@ stderr takes output. Cheap on purpose: it imports almost nothing, every millisec
 import os
 import sys
 
-TOO_OLD = 2  # exit code, as of an interpreter that cannot run the script at all
+CANNOT_RUN = 2  # exit code, as of `python no_such_file.py`
 CHANNEL_AT = 200  # the lowest descriptor for the channel: scripts expect the small ones for theirs
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
@@ -45,7 +45,8 @@ def die_with_the_ioc():
     try:
         import _ctypes
 
-        prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+        libc = _ctypes.dlopen(None, 0)  # pyright: ignore[reportArgumentType] - of our own process
+        prctl = _ctypes.dlsym(libc, "prctl")
         _ctypes.call_function(prctl, (PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
     except (ImportError, AttributeError, OSError):
         pass  # not Linux, or a Python without ctypes: the guardian process does it alone
@@ -66,7 +67,7 @@ def reset_signals():
 def sha256(data):
     """Hash without OpenSSL, which takes longer to load than the script to compile."""
     try:
-        from _sha2 import sha256 as new
+        from _sha2 import sha256 as new  # pyright: ignore[reportMissingImports] - CPython 3.12
     except ImportError:
         try:
             from _sha256 import sha256 as new
@@ -82,11 +83,13 @@ def make_main(script):
     from types import ModuleType
 
     module = ModuleType("__main__")
-    module.__file__ = script
-    module.__cached__ = None
-    module.__loader__ = SourceFileLoader("__main__", script)
-    module.__builtins__ = builtins
-    module.__annotations__ = {}
+    vars(module).update(
+        __file__=script,
+        __cached__=None,
+        __loader__=SourceFileLoader("__main__", script),
+        __builtins__=builtins,
+        __annotations__={},
+    )
     sys.modules["__main__"] = module
 
 
@@ -97,14 +100,9 @@ def read_script(script):
             return file.read()
     except OSError as error:
         text = "can't open file %r: [Errno %s] %s" % (script, error.errno, error.strerror)
-        give_up(text)
-
-
-def give_up(text):
-    """End before the script's first line, with the reason on both ways out."""
-    bgrscrpt._send(bgrscrpt._json(kind="failed", error=text, traceback=""), patience=1.0)
-    os.write(2, ("%s: %s\n" % (sys.executable, text)).encode("utf-8", "backslashreplace"))
-    sys.exit(TOO_OLD)
+        bgrscrpt._send(bgrscrpt._json(kind="failed", error=text, traceback=""), patience=1.0)
+        os.write(2, ("%s: %s\n" % (sys.executable, text)).encode("utf-8", "backslashreplace"))
+        raise SystemExit(CANNOT_RUN) from error
 
 
 def without_ours(traceback):
@@ -137,7 +135,7 @@ def report(error, script):
     error.__traceback__ = without_ours(error.__traceback__)
     if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
         return
-    if os.getpid() != bgrscrpt._channel.script_pid:
+    if bgrscrpt._channel is None or os.getpid() != bgrscrpt._channel.script_pid:
         return  # a forked child that fell through: the script itself still runs
     try:
         import traceback
@@ -168,7 +166,7 @@ if sys.version_info < (3, 8):
         1, ('%d={"kind":"failed","error":"%s","traceback":""}\n' % (os.getpid(), told)).encode()
     )
     os.write(2, (sys.executable + ": " + told + "\n").encode())
-    sys.exit(TOO_OLD)
+    sys.exit(CANNOT_RUN)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import _bgrscrpt_hook  # noqa: E402
