@@ -15,13 +15,14 @@ CHILD = PACKAGE / "child"
 
 # From the bottom up. A module may import from its own layer and from those above it in this list.
 LAYERS = {
-    "pure": """events machine transitions lifecycle messages loglines records macros pvrows
-        dbtrouble""",
+    "pure": """events machine transitions lifecycle messages loglines records fields macros
+        dbtrouble pvrows""",
     "edges": """settings configerrors environment config state posix process command guard launch
         hold checker scriptfile usage worker writer echo logdir logfile output wanted ledger iocdb
         dbconnection registry""",
     "one script": "services run supervisor",
-    "Channel Access": "channels caserver pvs dbfile",
+    "Channel Access": """wire channels kinds lookup puts link circuit casearch caserver procserv
+        pvs dbfile""",
     "one IOC": "ioc",
     "command line": "client cli",
 }
@@ -33,7 +34,7 @@ IMPURE = {"asyncio", "os", "signal", "socket", "subprocess", "threading", "time"
 STARTS_PROCESSES = {"process", "command", "guard", "checker", "client", "cli"}
 PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
 HOMES = {
-    "caproto": {"channels", "caserver", "pvs", "ioc"},
+    "caproto": set(LAYERS["Channel Access"].split()),
     "epics": {"client"},
     "typer": {"client"},
     "rich": {"client"},
