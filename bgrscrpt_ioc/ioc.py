@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.caserver import CaServer
+from bgrscrpt_ioc.console import Console
 from bgrscrpt_ioc.echo import Echo
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.hold import Hold, TakenError, sweep
@@ -40,19 +41,19 @@ log = logging.getLogger("bgrscrpt_ioc")
 
 def serve(settings: IocSettings, list_pvs: bool) -> int:
     """Serve until told to end; return the exit code: 0, or 1 if it could not serve."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s bgrscrpt-ioc %(levelname)s: %(message)s"
-    )
+    console = Console(sys.stderr.fileno())
+    logging.basicConfig(level=logging.INFO, handlers=[console])
     hold = Hold()
     try:
         for instance in settings.instances:
             hold.take(key_of(settings, instance), lock_of(settings, instance))
         return asyncio.run(Ioc(settings).run(list_pvs))
     except (TakenError, OSError) as error:
-        print(f"bgrscrpt-ioc: {error}", file=sys.stderr)
+        log.error("%s", error)  # noqa: TRY400 - what a user can mend needs no traceback
         return 1
     finally:
         hold.release()
+        console.finish(CLOSING)
 
 
 def key_of(settings: IocSettings, instance: InstanceSettings) -> str:

@@ -18,7 +18,7 @@ LAYERS = {
     "pure": """events machine transitions lifecycle messages loglines records fields macros
         dbtrouble pvrows""",
     "edges": """settings configerrors environment config state posix process command guard launch
-        hold checker scriptfile usage worker writer echo logdir logfile output wanted ledger iocdb
+        hold checker scriptfile usage worker writer console echo logdir logfile output wanted ledger iocdb
         dbconnection registry""",
     "one script": "services run supervisor",
     "Channel Access": """wire channels kinds lookup puts link circuit casearch caserver procserv

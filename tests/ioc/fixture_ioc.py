@@ -1,0 +1,142 @@
+"""A real CA server with a fake instance behind it, told what to do by JSON lines.
+
+What is put is said on stdout and completed when the test says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from collections import defaultdict, deque
+from typing import Any
+
+from bgrscrpt_ioc.caserver import CaServer, PortInUseError
+from bgrscrpt_ioc.events import CommandFailed, Severity
+from bgrscrpt_ioc.pvs import InstancePVs
+
+
+def say(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+class FakeCommands:
+    """Does nothing, until it is told how that ended."""
+
+    def __init__(self, pvs: InstancePVs) -> None:
+        self._pvs = pvs
+        self._pending: dict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
+        self.readings: dict[str, float] = {}
+
+    async def _asked(self, command: str, by: str) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._pending[command].append(future)
+        say({"asked": command, "by": by})
+        await future
+
+    async def start(self, by: str) -> None:
+        await self._asked("start", by)
+
+    async def stop(self, by: str) -> None:
+        await self._asked("stop", by)
+
+    async def restart(self, by: str) -> None:
+        await self._asked("restart", by)
+
+    async def check(self, by: str) -> None:
+        await self._asked("check", by)
+
+    def set_autorestart(self, on: bool, by: str) -> None:
+        say({"asked": "autorestart", "by": by, "on": on})
+        self._pvs.publish("AUTORESTART", int(on))
+
+    def refresh(self, name: str) -> None:
+        self.readings[name] = self.readings.get(name, 0) + 1
+        self._pvs.publish(name, self.readings[name])
+
+    def complete(self, command: str, failure: str = "", fault: str = "") -> None:
+        future = self._pending[command].popleft()
+        if fault:
+            future.set_exception(RuntimeError(fault))
+        elif failure:
+            future.set_exception(CommandFailed(failure))
+        else:
+            future.set_result(None)
+
+
+class Fixture:
+    """The IOC, and what a test has it do."""
+
+    def __init__(self, prefix: str, names: list[str], procserv_pvs: bool) -> None:
+        self._pvs = {
+            name: InstancePVs(prefix, name, log_tail=16000, procserv_pvs=procserv_pvs)
+            for name in names
+        }
+        self._commands = {name: FakeCommands(pvs) for name, pvs in self._pvs.items()}
+        self._unread = b""
+        self.end = asyncio.Event()
+
+    async def run(self, interfaces: list[str], port: int) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.end.set)
+        for name, pvs in self._pvs.items():
+            pvs.connect(self._commands[name])
+        pvdb = {name: pv for pvs in self._pvs.values() for name, pv in pvs.pvdb.items()}
+        async with CaServer(pvdb, interfaces, port):
+            say({"ready": True})
+            loop.add_reader(0, self._told)
+            await self.end.wait()
+            loop.remove_reader(0)
+        say({"left": len(asyncio.all_tasks()) - 1})
+
+    def _told(self) -> None:
+        data = os.read(0, 1 << 20)
+        if not data:
+            self.end.set()
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            call = getattr(self, f"_{request.pop('do')}")
+            say({"id": request.pop("id"), "result": call(**request)})
+
+    def _publish(self, pv: str, value: Any, severity: int = 0, name: str = "BGRSCRPT_01") -> None:
+        self._pvs[name].publish(pv, value, Severity(severity))
+
+    def _publish_many(self, pv: str, values: list[Any]) -> None:
+        for value in values:
+            self._publish(pv, value)
+
+    def _complete(self, command: str, failure: str = "", fault: str = "") -> None:
+        self._commands["BGRSCRPT_01"].complete(command, failure, fault)
+
+    def _watched(self, *, pvs: list[str]) -> bool:
+        return self._pvs["BGRSCRPT_01"].watched(*pvs)
+
+    def _refreshed(self) -> dict[str, float]:
+        return self._commands["BGRSCRPT_01"].readings
+
+
+def main() -> int:
+    options = json.loads(sys.argv[1])
+    logging.basicConfig(level=logging.INFO, filename=options["log"])
+    port, interfaces = options["port"], options["interfaces"]
+
+    async def _run() -> None:
+        fixture = Fixture(options["prefix"], options["names"], options["procserv_pvs"])
+        await fixture.run(interfaces, port)
+
+    try:
+        asyncio.run(_run())
+    except PortInUseError as error:
+        say({"refused": str(error)})
+        return 1
+    gc.collect()  # what is left open warns now
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

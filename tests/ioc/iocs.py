@@ -1,0 +1,112 @@
+"""The real IOC as a process of its own, as a user starts it; and what is left of it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.launch import COOKIE
+from tests.ioc.ca import DEADLINE, ca_environ, free_port
+
+COMMAND = (sys.executable, "-W", "error", "-m", "bgrscrpt_ioc.cli")
+FOREVER = "import time\nprint('IOC started', flush=True)\nwhile True:\n    time.sleep(1000)\n"
+
+
+class Ioc:
+    """`bgrscrpt-ioc run ...` with state, logs and a port of its own."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str | Path,
+        port: int | None = None,
+        environ: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:
+        """Start it; `ready` waits until it serves."""
+        self.directory, self.port = directory, port or free_port()
+        self.output = ""
+        self.process = subprocess.Popen(
+            [*COMMAND, "run", "--state-dir", directory / "state", *arguments],
+            env=ca_environ(self.port, **(environ or {})),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(DEADLINE)
+            finally:
+                self.process.kill()
+                self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        until(lambda: not survivors(self.port))
+
+    def wait_for(self, text: str) -> str:
+        """Wait until it has printed this; all that it has printed."""
+        end = time.monotonic() + DEADLINE
+        while text not in self.output:
+            left = end - time.monotonic()
+            assert left > 0, f"no {text!r} in:\n{self.output}"
+            assert self._read(left), f"it ended without {text!r}:\n{self.output}"
+        return self.output
+
+    def ready(self) -> Self:
+        """Wait until it serves."""
+        self.wait_for("bgrscrpt-ioc: serving ")
+        return self
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """End it by a signal; its exit code."""
+        self.process.send_signal(by)
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        end = time.monotonic() + DEADLINE
+        while self._read(end - time.monotonic()):
+            pass
+        return self.process.wait(max(0.1, end - time.monotonic()))
+
+    def _read(self, timeout: float) -> bool:
+        assert self.process.stdout is not None
+        fd = self.process.stdout.fileno()
+        readable, _, _ = select.select([fd], [], [], max(0.0, timeout))
+        assert readable, f"silent for {timeout:g} s; said:\n{self.output}"
+        data = os.read(fd, 1 << 16)
+        self.output += data.decode()
+        return bool(data)
+
+
+def survivors(port: int, name: str = "") -> dict[int, str]:
+    """The processes of scripts of the IOC at this port: {pid: cookie}."""
+    return {
+        pid: cookie
+        for pid, cookie in posix.started_with_any(COOKIE).items()
+        if f"/{port}/" in cookie and f"{name}/" in cookie
+    }
+
+
+def until(condition: Callable[[], Any], timeout: float = DEADLINE) -> Any:
+    """Wait for what no event tells: the state of other processes, as an outsider sees it."""
+    end = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.01)
+    return found
