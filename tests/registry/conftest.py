@@ -1,0 +1,71 @@
+"""Back ends for the registry's tests: SQLite files and a real MariaDB server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
+from tests.registry.mariadb import MariaDb, missing_programs
+from tests.registry.watching import Watched
+
+_number = count(1)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDb]:
+    if missing := missing_programs():
+        text = f"no {' and no '.join(missing)}: apt-get install mariadb-server to run this test"
+        if os.environ.get("CI") == "true":
+            pytest.fail(text)
+        pytest.skip(text)
+    directory = Path(tempfile.mkdtemp(prefix="bgr-db-"))
+    server = MariaDb(directory)
+    try:
+        server.install()
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def mariadb(mariadb_server: MariaDb) -> Iterator[MySqlBackend]:
+    """An empty registry of its own on the real server."""
+    number = next(_number)
+    backend = MySqlBackend(mariadb_server, f"iocdb{number}", f"user{number}")
+    yield backend
+    backend.drop()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> SqliteBackend:
+    """A registry file that does not exist yet."""
+    return SqliteBackend(tmp_path / "made" / "iocdb.sqlite")
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each back end in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
+    """Make registries whose changes of status can be waited for; closed at the end."""
+    made: list[Watched] = []
+
+    def make(url: str, state: str = "state") -> Watched:
+        made.append(Watched(url, tmp_path / state))
+        return made[-1]
+
+    yield make
+    for watched in made:
+        watched.registry.close(5)
