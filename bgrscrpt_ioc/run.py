@@ -36,6 +36,7 @@ class Run:
         publish: Publish,
         post: Callable[[ev.Event], None],
         services: Services,
+        registry_changed: Callable[[], None],
         own_pvs: Sequence[PvRow],
     ) -> None:
         """Forget what an earlier run said of itself."""
@@ -47,6 +48,7 @@ class Run:
         self.since = time.monotonic()
         self._output, self._publish, self._post = output, publish, post
         self._services, self._own_pvs = services, own_pvs
+        self._registry_changed = registry_changed
         self._registered: set[str] = set()
         self._failure: msg.ScriptFailed | None = None
         self._interrupted = False
@@ -118,6 +120,7 @@ class Run:
         self._output.end()
         for name in self._registered:
             self._services.registry.stopped(name, time.time())
+        self._registry_changed()
         if code < 0 and not self._interrupted:
             self._crashed(reason)
         self._publish("PID", 0)
@@ -163,6 +166,7 @@ class Run:
             pvs=[*self._own_pvs, *rows],
             instance=self.name,
         )
+        self._registry_changed()
 
     def _let_go(self) -> None:
         if self.process is not None:

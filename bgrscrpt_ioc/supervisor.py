@@ -243,6 +243,7 @@ class Supervisor:
             publish=self._publish,
             post=self._post,
             services=self._services,
+            registry_changed=self.registry_changed,
             own_pvs=self._own_pvs,
         )
         try:

@@ -17,6 +17,7 @@ from bgrscrpt_ioc.launch import COOKIE
 from tests.ioc.ca import DEADLINE, ca_environ, free_port
 
 COMMAND = (sys.executable, "-W", "error", "-m", "bgrscrpt_ioc.cli")
+SERVING = "bgrscrpt-ioc: serving "
 FOREVER = "import time\nprint('IOC started', flush=True)\nwhile True:\n    time.sleep(1000)\n"
 
 
@@ -56,7 +57,8 @@ class Ioc:
                 self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        until(lambda: not survivors(self.port))
+        if SERVING in self.output:  # else the port may be that of another one
+            until(lambda: not survivors(self.port))
 
     def wait_for(self, text: str) -> str:
         """Wait until it has printed this; all that it has printed."""
@@ -69,7 +71,7 @@ class Ioc:
 
     def ready(self) -> Self:
         """Wait until it serves."""
-        self.wait_for("bgrscrpt-ioc: serving ")
+        self.wait_for(SERVING)
         return self
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
