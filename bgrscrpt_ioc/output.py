@@ -43,8 +43,11 @@ class Output:
         self._keep(self._framer.feed(data))
 
     def end(self) -> None:
-        """The run is over: what stands without a newline is a line."""
+        """The run is over: what stands without a newline is a line, and LOG has it all at once."""
         self._keep(self._framer.flush())
+        if self._due is not None:
+            self._due.cancel()
+            self._post()
 
     def remark(self, text: str) -> None:
         """Note in the file, not in LOG, what the IOC did."""

@@ -87,7 +87,7 @@ class Supervisor:
         """Do what `at_start` says. The IOC does not wait for it."""
         last = self.instance.at_start == "last" and self._state.wanted is not False
         if self.instance.at_start == "run" or last:
-            self._post(ev.StartAsked(next(self._tickets), "the IOC's start"))
+            self._post(ev.StartAsked(next(self._tickets), "the IOC at its start"))
 
     async def start(self, by: str) -> None:
         """Return when Running.
