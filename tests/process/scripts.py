@@ -1,0 +1,174 @@
+"""Runs scripts as the IOC does and as a user does by hand, and finds the interpreters there are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.events import Sign
+from bgrscrpt_ioc.launch import Launch, environment
+from bgrscrpt_ioc.messages import Message, ScriptFailed
+from bgrscrpt_ioc.posix import Reaper
+from bgrscrpt_ioc.process import ScriptProcess
+
+DEADLINE = 60.0  # s
+NUMBERS = count(1)
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+
+
+@dataclass
+class Heard:
+    """What came of a run; a `process.Listener`."""
+
+    behind: bool = False
+    text: bytes = b""
+    messages: list[Message] = field(default_factory=list)
+    code: int | None = None
+    reason: str = ""
+    survivors: int = 0
+    is_cleared: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def output(self, data: bytes) -> None:
+        self.text += data
+        self.changed.set()
+
+    def said(self, message: Message) -> None:
+        self.messages.append(message)
+        self.changed.set()
+
+    def exited(self, code: int, reason: str, survivors: int) -> None:
+        self.code, self.reason, self.survivors = code, reason, survivors
+        self.is_cleared = not survivors
+        self.changed.set()
+
+    def cleared(self) -> None:
+        self.is_cleared = True
+        self.changed.set()
+
+    async def until(self, name: str) -> None:
+        """Wait until this property is true."""
+        async with asyncio.timeout(DEADLINE):
+            while not getattr(self, name):
+                self.changed.clear()
+                await self.changed.wait()
+
+    @property
+    def has_exited(self) -> bool:
+        return self.code is not None
+
+    def has_printed(self, text: bytes) -> bool:
+        return text in self.text
+
+    async def until_printed(self, text: bytes) -> None:
+        """Wait until the script has printed this."""
+        async with asyncio.timeout(DEADLINE):
+            while text not in self.text:
+                self.changed.clear()
+                await self.changed.wait()
+
+    @property
+    def failure(self) -> ScriptFailed | None:
+        """What it said of its own end."""
+        found = [each for each in self.messages if isinstance(each, ScriptFailed)]
+        assert len(found) <= 1, found
+        return found[0] if found else None
+
+
+class Runner:
+    """Launches scripts on a reaper of its own; whatever they leave is killed at the end."""
+
+    def __init__(self) -> None:
+        self.reaper = Reaper()
+        self.reaper.start()
+        self._running: list[tuple[ScriptProcess, Heard]] = []
+
+    def launch(
+        self,
+        script: Path,
+        python: str = sys.executable,
+        *args: str,
+        env: dict[str, str] | None = None,
+        search_path: tuple[str, ...] = (),
+        cwd: Path | None = None,
+    ) -> tuple[ScriptProcess, Heard]:
+        """Launch one, as the IOC does."""
+        cookie = f"test{os.getpid()}/{script.name}/{next(NUMBERS)}"
+        environ = environment(CLEAN, env or {}, prefix="TE:", name="BGRSCRPT_01", cookie=cookie)
+        launch = Launch(script, python, cwd or script.parent, args, search_path, environ, cookie)
+        heard = Heard()
+        process = ScriptProcess(launch, self.reaper, heard)
+        self._running.append((process, heard))
+        return process, heard
+
+    async def run(self, script: Path, python: str = sys.executable, *args: str, **more) -> Heard:
+        """Run one until nothing of it is left."""
+        process, heard = self.launch(script, python, *args, **more)
+        await heard.until("has_exited")
+        if heard.survivors:
+            process.send(Sign.KILL)
+            await heard.until("is_cleared")
+        return heard
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        for process, heard in self._running:
+            if not heard.is_cleared:
+                process.send(Sign.KILL)
+                await heard.until("is_cleared")
+        self.reaper.stop()
+
+
+def by_hand(script: Path, python: str = sys.executable, *args: str) -> tuple[bytes, int]:
+    """Run it as `python -u script.py`; return its output and exit code."""
+    environ = environment(CLEAN, {}, prefix="TE:", name="BGRSCRPT_01", cookie="by hand")
+    done = subprocess.run(
+        [python, "-u", str(script), *args],
+        env=environ,
+        cwd=script.parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=DEADLINE,
+        check=False,
+    )
+    return done.stdout, done.returncode
+
+
+@cache
+def interpreters() -> dict[tuple[int, int], str]:
+    """One interpreter of each version of Python 3 on this machine: {(3, 11): path}."""
+    found = {sys.version_info[:2]: sys.executable}
+    for path in candidates():
+        with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
+            told = subprocess.run(
+                [path, "-c", "import sys; print(*sys.version_info[:2])"],
+                capture_output=True,
+                timeout=10,
+                check=False,
+            )
+            if told.returncode == 0:
+                major, minor = map(int, told.stdout.split())
+                found.setdefault((major, minor), str(path))
+    return dict(sorted((version, path) for version, path in found.items() if version >= (3, 4)))
+
+
+def candidates() -> Iterator[Path]:
+    """Where interpreters are found: in PATH, and where pyenv keeps them."""
+    for directory in os.environ["PATH"].split(os.pathsep):
+        yield from Path(directory).glob("python3.[0-9]*")
+    yield from Path.home().glob(".pyenv/versions/*/bin/python")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process lives."""
+    return posix.look_up(pid) is not None

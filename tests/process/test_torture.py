@@ -1,0 +1,101 @@
+"""The torture set: what a script prints, and how it ends, is what `python -u script.py` does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.process.scripts import Runner, by_hand, interpreters
+from tests.process.torture import RAW, SCRIPTS
+
+SUPPORTED = {version: path for version, path in interpreters().items() if version >= (3, 8)}
+TELLING = (
+    "exit_text",
+    "chained_exceptions",
+    "syntax_error",
+    "keyboard_interrupt",
+    "multiprocessing_spawn",
+    "subprocesses_in_order",
+    "main_module",
+    "thread_outlives_main",
+    "warnings",
+)
+NAMES = {
+    "spaces and 'quotes'": 'it\'s a "script" $(x).py',
+    "letters of any alphabet": "größe Ж 温度.py",
+    "a leading dash": "-c.py",
+    "no suffix": "script",
+}
+
+
+def written(directory: Path, name: str) -> Path:
+    """The script on disk, with a module beside it."""
+    (directory / "sibling.py").write_text("VALUE = 42\n")
+    script = directory / "script.py"
+    script.write_bytes(RAW[name] if name in RAW else SCRIPTS[name].lstrip("\n").encode())
+    return script
+
+
+def same_bytes(name: str, ours: bytes, plain: bytes) -> bool:
+    """The one inherent difference: the compiler names a bad byte otherwise when it gets bytes."""
+    return ours == plain or (name == "not_utf_8" and b"SyntaxError" in ours)
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *RAW])
+async def test_as_by_hand(tmp_path: Path, runner: Runner, name: str) -> None:
+    """Same output, same exit code."""
+    script = written(tmp_path, name)
+    output, code = by_hand(script)
+    heard = await runner.run(script)
+    assert heard.code == code
+    assert same_bytes(name, heard.text, output), (heard.text[-2000:], output[-2000:])
+
+
+@pytest.mark.parametrize("version", [v for v in SUPPORTED if v != sys.version_info[:2]])
+@pytest.mark.parametrize("name", TELLING)
+async def test_as_by_hand_with_other_interpreters(
+    tmp_path: Path, runner: Runner, name: str, version: tuple[int, int]
+) -> None:
+    """The most telling of them with every other interpreter on this machine."""
+    script, python = written(tmp_path, name), SUPPORTED[version]
+    output, code = by_hand(script, python)
+    heard = await runner.run(script, python)
+    assert (heard.text, heard.code) == (output, code)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+async def test_names_of_scripts(tmp_path: Path, runner: Runner, kind: str) -> None:
+    """Whatever the file and its directory are called."""
+    directory = tmp_path / NAMES[kind]
+    directory.mkdir()
+    script = directory / NAMES[kind]
+    script.write_text("import sys\nprint(ascii((__file__, sys.argv[1:])))\n1 / 0\n")
+    output, code = by_hand(script, sys.executable, "an arg", "")
+    heard = await runner.run(script, sys.executable, "an arg", "")
+    assert (heard.text, heard.code) == (output, code)
+
+
+async def test_a_link_to_a_script(tmp_path: Path, runner: Runner) -> None:
+    """The modules beside the file that a link leads to are found, as by hand."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "sibling.py").write_text("VALUE = 1\n")
+    (target / "real.py").write_text("import sibling, sys\nprint(sys.path[0], __file__)\n")
+    link = tmp_path / "link.py"
+    link.symlink_to(target / "real.py")
+    output, code = by_hand(link)
+    heard = await runner.run(link)
+    assert (heard.text, heard.code) == (output, code)
+
+
+async def test_a_segfault(tmp_path: Path, runner: Runner) -> None:
+    """It ends by the same signal; faulthandler adds where, which plain Python does not."""
+    script = tmp_path / "script.py"
+    script.write_text("import ctypes\nprint('a', flush=True)\nctypes.string_at(0)\n")
+    _, code = by_hand(script)
+    heard = await runner.run(script)
+    assert heard.code == code
+    assert heard.text.startswith(b"a\nFatal Python error: Segmentation fault\n")
+    assert f'File "{script}", line 3'.encode() in heard.text
