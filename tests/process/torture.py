@@ -176,7 +176,12 @@ print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
     "read_stdin": "import sys\nprint(repr(sys.stdin.read()))\ninput()\n",
     "close_stdout": "import sys\nprint('a')\nsys.stdout.close()\nsys.stderr.write('b\\n')\n",
     "close_fd_1": "import os\nprint('a')\nos.close(1)\nos.write(2, b'b\\n')\n",
-    "replace_stdout": "import io, sys\nsys.stdout = io.StringIO()\nprint('no')\nsys.stderr.write('x')\n",
+    "replace_stdout": """
+import io, sys
+sys.stdout = io.StringIO()
+print("never")
+sys.stderr.write("x")
+""",
     "close_all_descriptors": """
 import os
 os.closerange(3, 1024)

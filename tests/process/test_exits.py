@@ -1,0 +1,167 @@
+"""Every way a script can end, or not begin, has its own truthful reason."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from bgrscrpt_ioc.messages import ScriptBegan
+from bgrscrpt_ioc.process import SpawnError
+from tests.process.scripts import Runner, interpreters
+
+ALL = interpreters()
+SUPPORTED = {version: path for version, path in ALL.items() if version >= (3, 8)}
+TOO_OLD = {version: path for version, path in ALL.items() if version < (3, 8)}
+
+
+def named(version: tuple[int, int]) -> str:
+    return "{}.{}".format(*version)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    return tmp_path / "script.py"
+
+
+@pytest.mark.parametrize("version", SUPPORTED, ids=named)
+@pytest.mark.parametrize(
+    ("text", "code", "reason", "error"),
+    [
+        ("pass", 0, "exit 0", None),
+        ("raise SystemExit(3)", 3, "exit 3", None),
+        ("import sys\nsys.exit('why')", 1, "exit 1", "SystemExit: why (script.py:2)"),
+        ("import os\nos._exit(7)", 7, "exit 7", None),
+        ("def f():\n  raise ValueError('bad')\nf()", 1, "exit 1", "ValueError: bad (script.py:2)"),
+        ("import json\njson.loads('[')", 1, "exit 1", "json.decoder.JSONDecodeError: Expecting"),
+        ("x = = 1", 1, "exit 1", "SyntaxError: invalid syntax (script.py:1)"),
+        ("import os\nos.kill(os.getpid(), 9)", -9, "SIGKILL", None),
+        ("raise KeyboardInterrupt", -2, "SIGINT", "KeyboardInterrupt (script.py:1)"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)", -15, "SIGTERM", None),
+        ("import os, signal\nos.kill(os.getpid(), 40)", -40, "signal 40", None),
+    ],
+)
+async def test_ends(
+    script: Path,
+    runner: Runner,
+    version: tuple[int, int],
+    text: str,
+    code: int,
+    reason: str,
+    error: str | None,
+) -> None:
+    """Exit code, reason and one-line error, with every interpreter on this machine."""
+    script.write_text(text)
+    heard = await runner.run(script, SUPPORTED[version])
+    assert (heard.code, heard.reason) == (code, reason)
+    assert isinstance(heard.messages[0], ScriptBegan) or "SyntaxError" in (error or "")
+    told = heard.failure.error if heard.failure else None
+    assert told == error or (error is not None and told is not None and told.startswith(error))
+    if heard.failure is not None and "SystemExit" not in heard.failure.error:
+        assert heard.failure.traceback.encode() in heard.text  # what is told is what is printed
+
+
+@pytest.mark.parametrize("version", SUPPORTED, ids=named)
+async def test_crash(script: Path, runner: Runner, version: tuple[int, int]) -> None:
+    """A segfault is told by its signal, with a dump that faulthandler prints."""
+    script.write_text("import faulthandler\nfaulthandler._sigsegv()\n")
+    heard = await runner.run(script, SUPPORTED[version])
+    assert heard.code == -signal.SIGSEGV
+    assert heard.reason.startswith("SIGSEGV")
+    assert b"Fatal Python error: Segmentation fault" in heard.text
+
+
+@pytest.mark.parametrize("version", SUPPORTED, ids=named)
+async def test_what_began(script: Path, runner: Runner, version: tuple[int, int]) -> None:
+    """The first message tells pid, hash, version and interpreter of what runs."""
+    script.write_text("import os\nprint(os.getpid())\n")
+    heard = await runner.run(script, SUPPORTED[version])
+    began = heard.messages[0]
+    assert isinstance(began, ScriptBegan)
+    assert began.pid == int(heard.text)
+    assert began.python.startswith(named(version) + ".")
+    assert Path(began.executable).samefile(SUPPORTED[version])
+    assert len(began.sha256) == 64
+
+
+@pytest.mark.parametrize("version", TOO_OLD, ids=named)
+async def test_too_old(script: Path, runner: Runner, version: tuple[int, int]) -> None:
+    """A Python older than 3.8 says so, in the log and as the error."""
+    script.write_text("print('never')\n")
+    heard = await runner.run(script, TOO_OLD[version])
+    assert heard.code == 2
+    assert heard.failure is not None
+    assert heard.failure.error == f"Python {named(version)} is too old: a script needs 3.8 or newer"
+    assert b"is too old" in heard.text
+    assert b"never" not in heard.text
+
+
+async def test_no_file(script: Path, runner: Runner) -> None:
+    """A missing script ends as by hand: exit code 2, and it is named."""
+    heard = await runner.run(script)
+    assert heard.code == 2
+    assert heard.failure is not None
+    told = f"can't open file '{script}': [Errno 2] No such file or directory"
+    assert heard.failure.error == told
+    assert heard.text.decode() == f"{sys.executable}: {told}\n"
+
+
+async def test_a_directory(tmp_path: Path, runner: Runner) -> None:
+    """A script that is a directory is named, with the reason."""
+    heard = await runner.run(tmp_path, cwd=tmp_path)
+    assert heard.code == 2
+    assert b"Is a directory" in heard.text
+
+
+async def test_a_file_that_cannot_be_read(script: Path, runner: Runner) -> None:
+    """A script that its interpreter may not read is named, with the reason."""
+    script.write_text("print('never')\n")
+    script.chmod(0)
+    python = sys.executable
+    if os.geteuid() == 0:  # whom no mode keeps out: the interpreter gives its rights up first
+        wrapper = script.with_name("python")
+        wrapper.write_text(f'#!/bin/sh\nexec setpriv --bounding-set=-all "{python}" "$@"\n')
+        wrapper.chmod(0o755)
+        python = str(wrapper)
+    heard = await runner.run(script, python)
+    assert heard.code == 2
+    assert b"Permission denied" in heard.text
+
+
+@pytest.mark.parametrize(
+    ("python", "problem"),
+    [
+        ("/nowhere/python", "cannot run /nowhere/python: No such file or directory"),
+        ("{script}", "cannot run {script}: Permission denied"),
+    ],
+)
+async def test_no_interpreter(script: Path, runner: Runner, python: str, problem: str) -> None:
+    """What cannot be run is told at once, with what to do."""
+    script.write_text("")
+    with pytest.raises(SpawnError) as error:
+        await runner.run(script, python.format(script=script))
+    assert str(error.value).startswith(problem.format(script=script))
+    assert "set `python`" in str(error.value)
+
+
+@pytest.mark.parametrize("python", ["/bin/true", "/bin/cat"])
+async def test_no_python(script: Path, runner: Runner, python: str) -> None:
+    """A program that is no Python never gets to the script, whatever its exit code says."""
+    script.write_text("")
+    heard = await runner.run(script, python)
+    assert heard.messages == []
+
+
+async def test_no_working_directory(script: Path, runner: Runner) -> None:
+    """A working directory that is none is named."""
+    with pytest.raises(SpawnError, match="cwd /nowhere is not a directory"):
+        await runner.run(script, cwd=Path("/nowhere"))
+
+
+async def test_arguments_without_end(script: Path, runner: Runner) -> None:
+    """More arguments than a pipe holds are refused, not written in part."""
+    with pytest.raises(SpawnError, match="too long"):
+        await runner.run(script, sys.executable, *["x" * 1000] * 2000)

@@ -1,0 +1,70 @@
+"""The guardian: it does nothing until the IOC is gone, and then leaves nothing of its scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from bgrscrpt_ioc.guard import GUARDIAN
+from tests.process.scripts import alive
+
+MARK = f"BGRSCRPT_RUN=test{os.getpid()}.1/"
+SLEEPER = "import os; print(os.getpid(), flush=True); input()"
+
+
+class Sleeper:
+    """A process that waits, as the leader of a session if it is to be one."""
+
+    def __init__(self, stack: ExitStack, cookie: str = "", *, leads: bool = False) -> None:
+        environ = dict(os.environ)
+        if cookie:
+            name, _, value = cookie.partition("=")
+            environ[name] = value
+        self.process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", SLEEPER],
+                env=environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=leads,
+            )
+        )
+        stack.callback(self.process.kill)
+        assert self.process.stdout is not None
+        assert int(self.process.stdout.readline()) == self.process.pid
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_it_kills_what_it_was_told_of_and_what_is_marked(stack: ExitStack) -> None:
+    """Open sessions and marked processes die; closed sessions and others' processes do not."""
+    told = Sleeper(stack, leads=True)
+    closed = Sleeper(stack, leads=True)
+    marked = Sleeper(stack, MARK + "5064/X/1")
+    other = Sleeper(stack, MARK.replace(".1/", ".2/") + "5064/X/1")
+    guardian = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE
+    )
+    lines = f"+{told.process.pid}\n+{closed.process.pid}\n-{closed.process.pid}\n"
+    guardian.communicate(lines.encode(), timeout=30)
+    assert guardian.returncode == 0
+    assert told.process.wait(30) == marked.process.wait(30) == -9
+    assert alive(closed.process.pid)
+    assert alive(other.process.pid)
+
+
+def test_it_ends_when_there_is_nothing_to_kill() -> None:
+    """An IOC that ended well leaves it nothing to do."""
+    guardian = subprocess.run(
+        [sys.executable, "-I", "-S", str(GUARDIAN), MARK], input=b"", timeout=30, check=False
+    )
+    assert guardian.returncode == 0
