@@ -1,0 +1,198 @@
+"""`register_ioc_start` reaches the IOC from wherever and however a script calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bgrscrpt_ioc.messages import Registered
+from tests.process.scripts import Heard, Runner, interpreters
+
+SUPPORTED = {version: path for version, path in interpreters().items() if version >= (3, 8)}
+PREAMBLE = """
+import os, sys
+root = os.environ["KIT_ROOT"]
+sys.path.insert(0, os.path.abspath(os.path.join(root, "ISIS", "inst_servers", "master")))
+"""
+CALLS = {
+    "from helpers import": "from server_common.helpers import register_ioc_start as r\nr('X')",
+    "import as": "import server_common.helpers as h\nh.register_ioc_start('X')",
+    "import": "import server_common.helpers\nserver_common.helpers.register_ioc_start('X')",
+    "from package import": "from server_common import helpers\nhelpers.register_ioc_start('X')",
+    "star": "from server_common.helpers import *\nregister_ioc_start('X')",
+    "importlib": (
+        "import importlib\nimportlib.import_module('server_common.helpers').register_ioc_start('X')"
+    ),
+}
+REAL_HELPERS = """
+print("the real module is loaded")
+import genie_python_that_is_not_there
+"""
+WORKING_HELPERS = """
+print("the real module is loaded")
+from .other import VALUE
+MACROS = {"$(MYPVPREFIX)": "TE:"}
+BLOCK_PREFIX = VALUE
+_hidden = 1
+def register_ioc_start(*args):
+    raise RuntimeError("the original must never be called")
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    return tmp_path / "script.py"
+
+
+def real(directory: Path, helpers: str = WORKING_HELPERS) -> Path:
+    """A `server_common` with the real one's shape, in this directory."""
+    package = directory / "server_common"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "helpers.py").write_text(helpers)
+    (package / "other.py").write_text("VALUE = 'CS:SB:'\n")
+    return directory
+
+
+def names(heard: Heard) -> list[str]:
+    """What was registered."""
+    return [each.ioc_name for each in heard.messages if isinstance(each, Registered)]
+
+
+@pytest.mark.parametrize("way", CALLS)
+@pytest.mark.parametrize("where", ["nowhere", "kit", "site-packages"])
+async def test_however_it_is_imported(
+    script: Path, runner: Runner, way: str, where: str, tmp_path: Path
+) -> None:
+    """All ways of importing it, with the real package in the kit, installed, or nowhere."""
+    script.write_text(PREAMBLE + CALLS[way] + "\nprint('goes on')\n")
+    env, search_path = {}, ()
+    if where == "kit":
+        real(tmp_path / "kit" / "ISIS" / "inst_servers" / "master")
+        env = {"KIT_ROOT": str(tmp_path / "kit")}
+    elif where == "site-packages":
+        search_path = (str(real(tmp_path / "site")),)
+    heard = await runner.run(script, env=env, search_path=search_path)
+    assert names(heard) == ["X"]
+    assert heard.text.endswith(b"goes on\n")
+    loaded = b"the real module is loaded" in heard.text
+    assert loaded == (way == "star" and where != "nowhere")  # only when it is asked for
+
+
+@pytest.mark.parametrize("ending", ["/", "\\", ""])
+async def test_kit_root_as_windows_writes_it(
+    script: Path, runner: Runner, ending: str, tmp_path: Path
+) -> None:
+    """KIT_ROOT may end in a slash, a backslash or nothing."""
+    real(tmp_path / "kit" / "ISIS" / "inst_servers" / "master")
+    script.write_text(PREAMBLE + CALLS["from helpers import"])
+    heard = await runner.run(script, env={"KIT_ROOT": str(tmp_path / "kit") + ending})
+    assert (names(heard), heard.code) == (["X"], 0)
+
+
+async def test_kit_root_unset(script: Path, runner: Runner) -> None:
+    """Without a kit KIT_ROOT and EPICS_KIT_ROOT name a directory that exists and holds nothing."""
+    script.write_text(
+        PREAMBLE + CALLS["import"] + "\nassert os.path.isdir(os.environ['EPICS_KIT_ROOT'])\n"
+    )
+    heard = await runner.run(script)
+    assert (names(heard), heard.code) == (["X"], 0)
+
+
+async def test_other_names_are_the_real_ones(script: Path, runner: Runner, tmp_path: Path) -> None:
+    """MACROS and the like come from the real module, loaded when first asked for."""
+    script.write_text(
+        PREAMBLE
+        + "from server_common.helpers import register_ioc_start\nprint('not yet')\n"
+        + "from server_common.helpers import MACROS, BLOCK_PREFIX\nimport server_common.other\n"
+        + "print(MACROS, BLOCK_PREFIX, server_common.other.VALUE)\nregister_ioc_start('X')\n"
+    )
+    heard = await runner.run(script, search_path=(str(real(tmp_path / "site")),))
+    assert names(heard) == ["X"]
+    lines = heard.text.decode().splitlines()
+    assert lines[:2] == ["not yet", "the real module is loaded"]
+    assert lines[2] == "{'$(MYPVPREFIX)': 'TE:'} CS:SB: CS:SB:"
+
+
+async def test_what_the_real_module_lacks(script: Path, runner: Runner, tmp_path: Path) -> None:
+    """A real module that cannot be loaded matters only to those who ask for its names."""
+    site = str(real(tmp_path / "site", REAL_HELPERS))
+    script.write_text(PREAMBLE + CALLS["from helpers import"] + "\nprint('fine')\n")
+    heard = await runner.run(script, search_path=(site,))
+    assert (names(heard), heard.text) == (["X"], b"fine\n")
+    script.write_text("from server_common.helpers import MACROS\n")
+    heard = await runner.run(script, search_path=(site,))
+    assert b"No module named 'genie_python_that_is_not_there'" in heard.text
+
+
+async def test_no_real_module_at_all(script: Path, runner: Runner) -> None:
+    """Other names of a module that is nowhere are an ImportError that says so."""
+    script.write_text("from server_common.helpers import MACROS\n")
+    heard = await runner.run(script)
+    assert b"ImportError: cannot import name 'MACROS' from 'server_common.helpers'" in heard.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "r('X'); r('X')",
+        "import threading as t\nt = t.Thread(target=r, args=('X',)); t.start(); t.join()\nr('X')",
+        "import atexit; atexit.register(r, 'X'); r('X')",
+        "r('X'); r('X'); raise ValueError",
+        "import os\nif os.fork() == 0:\n    r('X'); os._exit(0)\nos.wait(); r('X')",
+    ],
+)
+async def test_wherever_it_is_called(script: Path, runner: Runner, body: str) -> None:
+    """Twice, from a thread, at exit, before an exception, from a forked child."""
+    script.write_text("from server_common.helpers import register_ioc_start as r\n" + body)
+    heard = await runner.run(script)
+    calls = [each for each in heard.messages if isinstance(each, Registered)]
+    assert [each.ioc_name for each in calls] == ["X", "X"]
+    assert len({each.pid for each in calls}) == 1  # the script's own, also from a child
+    assert {each.exe_path for each in calls} == {str(script)}
+
+
+@pytest.mark.parametrize("version", SUPPORTED, ids=lambda v: "{}.{}".format(*v))
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+async def test_children_of_multiprocessing(
+    script: Path, runner: Runner, method: str, version: tuple[int, int]
+) -> None:
+    """A child with a fresh interpreter is followed there, with every interpreter."""
+    script.write_text(
+        "import multiprocessing as mp\n"
+        "from server_common.helpers import register_ioc_start\n"
+        "if __name__ == '__main__':\n"
+        f"    context = mp.get_context('{method}')\n"
+        "    child = context.Process(target=register_ioc_start, args=('X',))\n"
+        "    child.start(); child.join(); print(child.exitcode)\n"
+    )
+    heard = await runner.run(script, SUPPORTED[version])
+    assert (heard.text, names(heard)) == (b"0\n", ["X"])
+
+
+async def test_pv_database(script: Path, runner: Runner) -> None:
+    """The PVs of the call arrive, and values that JSON has not as their text."""
+    script.write_text(
+        "from server_common.helpers import register_ioc_start\n"
+        "pvs = {'A': {'type': 'ai', 'description': 'größe', 'info_field': {'archive': ''}},\n"
+        "       'B': {'type': int}}\n"
+        "print(register_ioc_start('X', pv_database=pvs, prefix='TE:'))\n"
+    )
+    heard = await runner.run(script)
+    (call,) = (each for each in heard.messages if isinstance(each, Registered))
+    assert call.prefix == "TE:"
+    expected = {"type": "ai", "description": "größe", "info_field": {"archive": ""}}
+    assert call.pv_database == {"A": expected, "B": {"type": "<class 'int'>"}}
+    assert heard.text == b"None\n"
+
+
+async def test_a_call_that_cannot_be_forwarded(script: Path, runner: Runner) -> None:
+    """What cannot be told to the IOC is told to the user; the call does not raise."""
+    script.write_text(
+        "from server_common.helpers import register_ioc_start\n"
+        "pvs = {}\npvs['itself'] = pvs\nregister_ioc_start('X', pvs)\nprint('goes on')\n"
+    )
+    heard = await runner.run(script)
+    assert heard.text.startswith(b"register_ioc_start: not forwarded: Circular reference")
+    assert heard.text.endswith(b"goes on\n")
