@@ -140,6 +140,21 @@ class Beacons:
             log.info("no beacons to %s:%d: %s", *destination, error)
 
 
+def listed(entries: str, port: int) -> list[Address]:
+    """The addresses of an `EPICS_..._ADDR_LIST`, `port` where they name none.
+
+    What is no address is left out, and said in the log: as base does it.
+    """
+    found: list[Address] = []
+    for entry in entries.split():
+        host, _, own_port = entry.partition(":")
+        try:
+            found.append((socket.gethostbyname(host), int(own_port or port)))
+        except (OSError, ValueError) as error:
+            log.warning("address list: %r is left out: %s", entry, error)
+    return found
+
+
 def beacon_destinations(
     environ: Mapping[str, Any], interfaces: Iterable[str]
 ) -> dict[Address, str]:
@@ -151,11 +166,8 @@ def beacon_destinations(
     """
     port = environ["EPICS_CAS_BEACON_PORT"]
     interfaces = list(interfaces)
-    found: dict[Address, str] = {}
-    for entry in environ["EPICS_CAS_BEACON_ADDR_LIST"].split():
-        host, _, own_port = entry.partition(":")
-        found[host, int(own_port or port)] = interfaces[0]
-    if not found or environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"].upper() != "NO":
+    found = dict.fromkeys(listed(environ["EPICS_CAS_BEACON_ADDR_LIST"], port), interfaces[0])
+    if environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"].upper() != "NO":
         for interface in interfaces:
             broadcast = broadcast_of(interface)
             if broadcast is not None:

@@ -1,7 +1,7 @@
 """The Channel Access server: listens, finds records, ends cleanly; one circuit for each client.
 
-On caproto's protocol, without caproto's server: that one costs 60 ms and 10 MB to import, and what
-design section 8 lists of it would have to be replaced method by method. Knows no instance.
+On caproto's protocol, but not on its server: of that, nearly every method has one of the faults of
+design section 8, and it would have to be imported with all its record classes. Knows no instance.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from typing import Self
 import caproto as ca
 
 from bgrscrpt_ioc.casearch import (
+    EVERYWHERE,
     Beacons,
     Searches,
     beacon_destinations,
     broadcast_of,
+    listed,
     udp_socket,
 )
 from bgrscrpt_ioc.channels import Channel
 from bgrscrpt_ioc.circuit import Circuit
+from bgrscrpt_ioc.link import Link
 from bgrscrpt_ioc.lookup import find
 from bgrscrpt_ioc.puts import Writable
 
@@ -41,7 +44,7 @@ class CaServer:
         self, channels: Mapping[str, Channel], interfaces: Sequence[str], port: int
     ) -> None:
         self._channels, self._interfaces, self._port = channels, interfaces, port
-        self._circuits: set[Circuit] = set()
+        self._links: set[Link] = set()
         self._open = AsyncExitStack()
 
     async def start(self) -> None:
@@ -53,11 +56,10 @@ class CaServer:
             OSError: an interface is not one of this host.
         """
         try:
-            addresses = [_resolved(interface) for interface in self._interfaces]
+            addresses = list(dict.fromkeys(_resolved(each) for each in self._interfaces))
             for address in addresses:
                 await self._listen(address)
-            for address in addresses:
-                await self._listen_for_searches(address)
+            await self._listen_for_searches(addresses)
             self._send_beacons(addresses)
         except BaseException:
             await self.close()
@@ -66,12 +68,12 @@ class CaServer:
     async def close(self) -> None:
         """End: no listening, no client, no put goes on; what was pending fails."""
         await self._open.aclose()
-        for circuit in self._circuits:
-            circuit.take_no_more()
+        for link in self._links:
+            link.take_no_more()
         for channel in self._channels.values():
             if isinstance(channel, Writable):
                 await channel.cancel()
-        await asyncio.gather(*(circuit.close() for circuit in [*self._circuits]))
+        await asyncio.gather(*(link.close() for link in [*self._links]))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -85,7 +87,7 @@ class CaServer:
         try:
             # By name and not on a socket of caproto's: only so asyncio sets TCP_NODELAY.
             server = await loop.create_server(
-                lambda: Circuit(self._channels, self._port, self._circuits),
+                lambda: Circuit(self._channels, self._port, self._links),
                 address,
                 self._port,
                 family=socket.AF_INET,
@@ -96,12 +98,12 @@ class CaServer:
             raise _explained(error, address, self._port) from error
         self._open.callback(server.close)
 
-    async def _listen_for_searches(self, address: str) -> None:
-        ignored = str(ca.get_environment_variables()["EPICS_CAS_IGNORE_ADDR_LIST"]).split()
-        own = {address}
-        if (broadcast := broadcast_of(address)) not in (None, "255.255.255.255"):
-            own.add(broadcast)
-        for each in own:
+    async def _listen_for_searches(self, addresses: Sequence[str]) -> None:
+        entries = ca.get_environment_variables()["EPICS_CAS_IGNORE_ADDR_LIST"]
+        ignored = [host for host, _ in listed(str(entries), self._port)]
+        # What is sent to the broadcast address does not reach a socket bound to the interface's.
+        broadcasts = [broadcast_of(each) for each in addresses if each != EVERYWHERE]
+        for each in dict.fromkeys([*addresses, *filter(None, broadcasts)]):
             _, searches = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: Searches(self._serves, self._port, ignored),
                 sock=udp_socket((each, self._port)),
@@ -127,7 +129,7 @@ async def _ended(searches: Searches) -> None:
 def _resolved(interface: str) -> str:
     try:
         return socket.gethostbyname(interface)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what no host name can be
         raise OSError(f"interface {interface!r} is not known: {error}") from error
 
 

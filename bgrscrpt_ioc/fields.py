@@ -86,7 +86,7 @@ _BINARY = """
 """
 _OWN: Mapping[Kind, str] = {
     "ai": f"""{_LIMITED}
-        INT: PREC INIT LBRK
+        INT: PREC INIT=1 LBRK
         LONG: RVAL ORAW
         DOUBLE: EGUF EGUL HOPR LOPR AOFF ASLO=1 SMOO HIHI LOLO HIGH LOW HYST AFTC ADEL MDEL
         DOUBLE: LALM AFVL ALST MLST ESLO=1 EOFF ROFF SVAL
@@ -141,7 +141,9 @@ _OWN: Mapping[Kind, str] = {
     """,
 }
 
-_STATES = tuple(["ZR", "ON", "TW", "TH", "FR", "FV", "SX", "SV", "EI", "NI", "TE", "EL", "TV", "TT", "FT", "FF"])
+_STATES = (
+    "ZR", "ON", "TW", "TH", "FR", "FV", "SX", "SV", "EI", "NI", "TE", "EL", "TV", "TT", "FT", "FF",
+)  # fmt: skip
 _CHAR_FTYPE = 1
 
 

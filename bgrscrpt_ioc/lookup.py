@@ -10,8 +10,9 @@ from typing import Any
 
 from caproto import ChannelType
 
-from bgrscrpt_ioc.channels import Channel, Choice, LongString, Number, String, running_value
+from bgrscrpt_ioc.channels import Channel, running_value
 from bgrscrpt_ioc.fields import Field, field_of
+from bgrscrpt_ioc.kinds import Choice, LongString, Number, String
 
 
 def find(channels: Mapping[str, Channel], name: str) -> Channel | None:

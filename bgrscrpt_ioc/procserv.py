@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bgrscrpt_ioc.channels import Channel, channel_of
+from bgrscrpt_ioc.channels import Channel
 from bgrscrpt_ioc.events import State
+from bgrscrpt_ioc.kinds import channel_of
 from bgrscrpt_ioc.loglines import cut
 from bgrscrpt_ioc.puts import Command
 from bgrscrpt_ioc.records import IOCOUT, PROCSERV_RECORDS

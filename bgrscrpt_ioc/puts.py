@@ -14,8 +14,8 @@ from typing import Any
 from caproto import AlarmStatus
 
 from bgrscrpt_ioc import wire
-from bgrscrpt_ioc.channels import Choice
 from bgrscrpt_ioc.events import CommandFailed, Severity
+from bgrscrpt_ioc.kinds import Choice
 from bgrscrpt_ioc.records import Record
 
 DONE, BUSY = 0, 1

@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from bgrscrpt_ioc.channels import Channel, channel_of
+from bgrscrpt_ioc.channels import Channel
 from bgrscrpt_ioc.events import CommandFailed, Severity
+from bgrscrpt_ioc.kinds import channel_of
 from bgrscrpt_ioc.procserv import ProcServPVs, procserv_prefix
 from bgrscrpt_ioc.puts import Command, Writable
 from bgrscrpt_ioc.pvrows import PvRow

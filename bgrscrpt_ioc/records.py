@@ -55,7 +55,7 @@ def _text(name: str, desc: str, size: int = LINE, infos: Mapping[str, str] | Non
 RECORDS: tuple[Record, ...] = (
     _command("START", "Start the script"),
     _command("STOP", "Stop the script, and keep it stopped"),
-    _command("RESTART", "Stop the script if it runs, and start it"),
+    _command("RESTART", "Stop the script if it runs, start it"),
     _command("CHECK", "Compile the script file, run nothing"),
     Record(
         "AUTORESTART",

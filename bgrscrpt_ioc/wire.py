@@ -46,6 +46,7 @@ class Meta:
     units: str = ""
     precision: int = 0
     limits: tuple[float, float] = (0, 0)
+    alarm_limit: float = NAN  # each of the four: no record has one
     choices: tuple[str, ...] = ()
 
 
@@ -110,11 +111,9 @@ def _display(dbr: Any, kind: ChannelType, meta: Meta) -> None:
     dbr.units = cut(meta.units, 7)
     if native in _FLOATING:
         dbr.precision = meta.precision
-    # No alarm limit is set on any record; base says so by NaN, and by 0 where there is none.
-    none = NAN if native in _FLOATING else 0
     for end in "alarm", "warning":
-        setattr(dbr, f"upper_{end}_limit", _element(native, none))
-        setattr(dbr, f"lower_{end}_limit", _element(native, none))
+        setattr(dbr, f"upper_{end}_limit", _element(native, meta.alarm_limit))
+        setattr(dbr, f"lower_{end}_limit", _element(native, meta.alarm_limit))
     for end in ("disp", "ctrl") if kind >= ChannelType.CTRL_STRING else ("disp",):
         setattr(dbr, f"lower_{end}_limit", _element(native, meta.limits[0]))
         setattr(dbr, f"upper_{end}_limit", _element(native, meta.limits[1]))
@@ -136,7 +135,6 @@ def choice(choices: Sequence[str], value: object) -> int:
         if text in choices:
             return choices.index(text)
         value = number(text or "none")
-    index = float(value) if isinstance(value, (int, float)) else NAN
-    if index not in range(len(choices)):
+    if not isinstance(value, (int, float)) or value not in range(len(choices)):
         raise ConversionError(f"{value!r} is none of {', '.join(choices)}")
-    return int(index)
+    return int(value)

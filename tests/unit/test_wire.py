@@ -1,0 +1,104 @@
+"""Values as Channel Access has them: whatever comes, what goes out keeps to the layout."""
+
+from __future__ import annotations
+
+import math
+import struct
+from contextlib import suppress
+
+import pytest
+from caproto import ChannelType
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgrscrpt_ioc import wire
+from bgrscrpt_ioc.procserv import newest
+
+CODES = {"CHAR": "B", "ENUM": "H", "INT": "h", "LONG": "i", "FLOAT": "f", "DOUBLE": "d"}
+NUMBERS = st.integers() | st.floats()
+NATIVES = st.sampled_from([ChannelType[name] for name in CODES])
+
+
+@given(NATIVES, st.lists(NUMBERS, max_size=5))
+def test_all_numbers_can_be_packed(kind: ChannelType, values: list[float]) -> None:
+    """Whatever number is published, there is something to send; small whole ones are exact."""
+    packed = struct.unpack(f">{len(values)}{CODES[kind.name]}", wire.pack(kind, values))
+    for value, found in zip(values, packed, strict=True):
+        assert found == value or value not in range(128)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "packed"),
+    [
+        ("CHAR", 300, 255),
+        ("CHAR", -1, 0),
+        ("INT", -40_000, -(2**15)),
+        ("LONG", 2**40, 2**31 - 1),
+        ("LONG", math.inf, 2**31 - 1),
+        ("LONG", 2.9, 2),
+        ("DOUBLE", 2**40, 2.0**40),
+        ("FLOAT", 1e300, 3.4028234663852886e38),
+        ("FLOAT", -math.inf, -math.inf),
+    ],
+)
+def test_range(kind: str, value: float, packed: float) -> None:
+    """Numbers are cut to the range of the type, and to whole ones as C does it."""
+    data = wire.pack(ChannelType[kind], [value])
+    assert struct.unpack(f">{CODES[kind]}", data) == (packed,)
+
+
+@given(st.lists(st.text()))
+def test_strings_are_40_bytes_with_their_nul(texts: list[str]) -> None:
+    """Each text is UTF-8 that is whole and ends with a NUL."""
+    data = wire.pack_strings(texts)
+    assert len(data) == 40 * len(texts)
+    for at, text in enumerate(texts):
+        string = data[40 * at : 40 * at + 40]
+        assert string[39] == 0
+        shown = string.rstrip(b"\0").decode()
+        assert text.startswith(shown)
+
+
+@given(NATIVES, st.binary(max_size=64), st.integers(0, 9))
+def test_padded_is_exact(kind: ChannelType, data: bytes, count: int) -> None:
+    """There are as many elements as were asked for, zeros behind those that exist."""
+    padded = wire.padded(data, kind, count)
+    assert len(padded) == count * struct.calcsize(f">{CODES[kind.name]}")
+    assert padded.rstrip(b"\0") == data[: len(padded)].rstrip(b"\0")
+
+
+@pytest.mark.parametrize(
+    ("value", "index"),
+    [(1, 1), (0.0, 0), (b"Busy", 1), (b"Busy\0garbage", 1), (b"1", 1), (b" 0 ", 0)],
+)
+def test_choice(value: object, index: int) -> None:
+    """A choice is its text, its number, or its number as a text."""
+    assert wire.choice(("Done", "Busy"), value) == index
+
+
+@given(st.integers() | st.floats() | st.binary() | st.none())
+def test_a_choice_is_one_or_an_error(value: object) -> None:
+    """Whatever a client puts, it is one of the choices or refused."""
+    with suppress(wire.ConversionError):
+        assert wire.choice(("Done", "Busy"), value) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ChannelType if kind <= ChannelType.CTRL_DOUBLE], ids=lambda k: k.name
+)
+def test_metadata_of_every_type(kind: ChannelType) -> None:
+    """Every DBR type up to CTRL_DOUBLE can be made of any record's metadata."""
+    meta = wire.Meta(7, 2, 1_700_000_000_123_456_789, "degreesC", 3, (0, 300), choices=("a", "b"))
+    data = bytes(wire.metadata(kind, meta))
+    if kind >= ChannelType.STS_STRING:
+        assert data[:4] == b"\0\7\0\2"
+    if ChannelType.TIME_STRING <= kind <= ChannelType.TIME_DOUBLE:
+        assert struct.unpack(">II", data[4:12]) == (1_700_000_000 - 631152000, 123_456_789)
+
+
+@given(st.text(alphabet="aЖ\n", max_size=60), st.integers(4, 40))
+def test_newest_lines(text: str, size: int) -> None:
+    """The newest whole lines that fit are kept; of a line that does not, its beginning."""
+    kept = newest(text, size)
+    assert len(kept.encode()) <= size
+    assert text.endswith(kept) or text.rpartition("\n")[2].startswith(kept)
