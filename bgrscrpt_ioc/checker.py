@@ -6,12 +6,12 @@ import asyncio
 import os
 
 from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
 from bgrscrpt_ioc.events import Sign
 from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.messages import Message, ScriptFailed
 from bgrscrpt_ioc.posix import Reaper
 from bgrscrpt_ioc.process import ScriptProcess, SpawnError
-from bgrscrpt_ioc.settings import InstanceSettings, IocSettings
 
 TIMEOUT = 30.0  # s: an interpreter on a network disk may be slow, a hung one must not hang a put
 LINE = 500  # bytes of what an interpreter says that cannot say it our way

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from bgrscrpt_ioc import __version__
-from bgrscrpt_ioc.config import FIRST, INSTANCE_KEYS, IOC_KEYS, ConfigError, load
+from bgrscrpt_ioc.config.load import FIRST, INSTANCE_KEYS, IOC_KEYS, ConfigError, load
+from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
 from bgrscrpt_ioc.events import CommandFailed
-from bgrscrpt_ioc.settings import InstanceSettings, IocSettings, option
 
 WRONG_USE = 2  # exit code of a command or configuration that cannot be understood
 INTERRUPTED = 130  # as shells say it of SIGINT
@@ -98,8 +98,8 @@ def _log(arguments: argparse.Namespace) -> int:
 
 def _registry(arguments: argparse.Namespace) -> int:
     from bgrscrpt_ioc import client
-    from bgrscrpt_ioc.dbtrouble import RegistryError
-    from bgrscrpt_ioc.registry import read_table
+    from bgrscrpt_ioc.registry.dbtrouble import RegistryError
+    from bgrscrpt_ioc.registry.registry import read_table
 
     settings = _addressed(arguments, [])
     try:
@@ -111,7 +111,7 @@ def _registry(arguments: argparse.Namespace) -> int:
 
 
 def _db(_arguments: argparse.Namespace) -> int:
-    from bgrscrpt_ioc.dbfile import database
+    from bgrscrpt_ioc.ca.dbfile import database
 
     sys.stdout.write(database())
     return 0

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bgrscrpt_ioc.config.settings import IocSettings
 from bgrscrpt_ioc.events import CommandFailed, State
-from bgrscrpt_ioc.settings import IocSettings
 
 CONNECT_TIMEOUT = 3.0  # s; an IOC on this host answers in milliseconds
 ECA_NORMAL, ECA_PUTFAIL, ECA_DISCONN = 1, 160, 192  # caerr.h of EPICS base

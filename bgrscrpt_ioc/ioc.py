@@ -15,23 +15,23 @@ from functools import partial
 from pathlib import Path
 
 from bgrscrpt_ioc import posix
-from bgrscrpt_ioc.caserver import CaServer
-from bgrscrpt_ioc.console import Console
-from bgrscrpt_ioc.echo import Echo
+from bgrscrpt_ioc.ca.pvs import InstancePVs, registry_rows
+from bgrscrpt_ioc.ca.server import CaServer
+from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.hold import Hold, TakenError, sweep
-from bgrscrpt_ioc.logfile import LogFile
-from bgrscrpt_ioc.output import Output
+from bgrscrpt_ioc.output.console import Console
+from bgrscrpt_ioc.output.echo import Echo
+from bgrscrpt_ioc.output.logfile import LogFile
+from bgrscrpt_ioc.output.output import Output
+from bgrscrpt_ioc.output.writer import Writer
 from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.pvs import InstancePVs, registry_rows
-from bgrscrpt_ioc.registry import Registry
+from bgrscrpt_ioc.registry.registry import Registry
 from bgrscrpt_ioc.services import Services
-from bgrscrpt_ioc.settings import InstanceSettings, IocSettings
 from bgrscrpt_ioc.state import StateFile
 from bgrscrpt_ioc.supervisor import LIVE, Supervisor
 from bgrscrpt_ioc.usage import ProcessTable
 from bgrscrpt_ioc.worker import Worker
-from bgrscrpt_ioc.writer import Writer
 
 TICK = 1.0  # s between posts of what changes by itself, to those who watch it
 CLOSING = 5.0  # s that the registry, and then the log files, get to write what waits

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bgrscrpt_ioc.settings import InstanceSettings
+from bgrscrpt_ioc.config.settings import InstanceSettings
 
 BOOTSTRAP = Path(__file__).with_name("child") / "bootstrap.py"
 COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run

@@ -13,9 +13,9 @@ from datetime import datetime
 from bgrscrpt_ioc import events as ev
 from bgrscrpt_ioc import messages as msg
 from bgrscrpt_ioc.launch import BOOTSTRAP
-from bgrscrpt_ioc.output import Output, Publish
+from bgrscrpt_ioc.output.output import Output, Publish
 from bgrscrpt_ioc.process import ScriptProcess
-from bgrscrpt_ioc.pvrows import PvRow, pv_rows
+from bgrscrpt_ioc.registry.pvrows import PvRow, pv_rows
 from bgrscrpt_ioc.services import Services
 from bgrscrpt_ioc.usage import Meter
 

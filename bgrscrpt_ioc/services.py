@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.registry import Registry
+from bgrscrpt_ioc.registry.registry import Registry
 from bgrscrpt_ioc.usage import ProcessTable
 from bgrscrpt_ioc.worker import Worker
 

@@ -18,15 +18,15 @@ from typing import Any
 from bgrscrpt_ioc import events as ev
 from bgrscrpt_ioc import scriptfile
 from bgrscrpt_ioc.checker import check_script
+from bgrscrpt_ioc.config.settings import InstanceSettings
 from bgrscrpt_ioc.events import Clock, CommandFailed, State
 from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.lifecycle import Lifecycle
-from bgrscrpt_ioc.output import Output, Publish
+from bgrscrpt_ioc.output.output import Output, Publish
 from bgrscrpt_ioc.process import ScriptProcess, SpawnError
-from bgrscrpt_ioc.pvrows import PvRow
+from bgrscrpt_ioc.registry.pvrows import PvRow
 from bgrscrpt_ioc.run import Run
 from bgrscrpt_ioc.services import Services
-from bgrscrpt_ioc.settings import InstanceSettings
 from bgrscrpt_ioc.state import InstanceState, StateFile
 from bgrscrpt_ioc.usage import Usage
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from bgrscrpt_ioc.records import PROCSERV_RECORDS, RECORDS, Record
-from bgrscrpt_ioc.settings import InstanceSettings, IocSettings, option
+from bgrscrpt_ioc.ca.records import PROCSERV_RECORDS, RECORDS, Record
+from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
 
 REFERENCE = Path(__file__).with_name("reference")
 MADE = "<!-- Made by docs/generate.py from the source: change that, then `make docs`. -->\n"

@@ -15,9 +15,9 @@ import sys
 from collections import defaultdict, deque
 from typing import Any
 
-from bgrscrpt_ioc.caserver import CaServer, PortInUseError
+from bgrscrpt_ioc.ca.pvs import InstancePVs
+from bgrscrpt_ioc.ca.server import CaServer, PortInUseError
 from bgrscrpt_ioc.events import CommandFailed, Severity
-from bgrscrpt_ioc.pvs import InstancePVs
 
 
 def say(message: dict[str, Any]) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 import caproto as ca
 import pytest
 
-from bgrscrpt_ioc.caserver import CaServer
-from bgrscrpt_ioc.circuit import asker
+from bgrscrpt_ioc.ca.circuit import asker
+from bgrscrpt_ioc.ca.pvs import InstancePVs
+from bgrscrpt_ioc.ca.server import CaServer
 from bgrscrpt_ioc.events import State
-from bgrscrpt_ioc.pvs import InstancePVs
 from tests.ioc.ca import (
     CHAR,
     DBE_ALARM,

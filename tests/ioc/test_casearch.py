@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import caproto as ca
 import pytest
 
-from bgrscrpt_ioc.casearch import Beacons, beacon_destinations, broadcast_of, listed
+from bgrscrpt_ioc.ca.search import Beacons, beacon_destinations, broadcast_of, listed
 from tests.ioc.ca import DEADLINE, free_port
 from tests.ioc.conftest import P, Served
 
@@ -58,7 +58,7 @@ async def test_a_destination_that_is_not_reached_is_said_once(
     for _ in range(3):
         beacons.send()
     beacons.close()
-    assert [each.name for each in caplog.records] == ["bgrscrpt_ioc.casearch"]
+    assert [each.name for each in caplog.records] == ["bgrscrpt_ioc.ca.search"]
 
 
 @pytest.mark.parametrize(

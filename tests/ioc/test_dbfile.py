@@ -12,9 +12,9 @@ from typing import get_args
 import epicscorelibs
 import pytest
 
-from bgrscrpt_ioc.dbfile import database
-from bgrscrpt_ioc.fields import fields
-from bgrscrpt_ioc.records import RECORDS, Kind, Record
+from bgrscrpt_ioc.ca.dbfile import database
+from bgrscrpt_ioc.ca.fields import fields
+from bgrscrpt_ioc.ca.records import RECORDS, Kind, Record
 from tests.ioc.ca import CTRL, HERE, Client, Peer, ca_environ, free_port
 from tests.ioc.conftest import P
 

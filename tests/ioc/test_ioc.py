@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.ca.records import PROCSERV_RECORDS, RECORDS
 from bgrscrpt_ioc.events import State
-from bgrscrpt_ioc.records import PROCSERV_RECORDS, RECORDS
 from tests.ioc.ca import ECA_NORMAL, ECA_PUTFAIL, STRING, Client
 from tests.ioc.iocs import FOREVER, Ioc, survivors, until
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import caproto as ca
 import pytest
 
-from bgrscrpt_ioc.caserver import CaServer, PortInUseError
+from bgrscrpt_ioc.ca.records import RECORDS
+from bgrscrpt_ioc.ca.server import CaServer, PortInUseError
 from bgrscrpt_ioc.events import Severity, State
-from bgrscrpt_ioc.records import RECORDS
 from tests.ioc.ca import (
     CLASS_NAME,
     DBE_VALUE,

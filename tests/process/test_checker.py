@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bgrscrpt_ioc.checker import check
-from bgrscrpt_ioc.settings import InstanceSettings, IocSettings
+from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
 
 
 def settings(tmp_path: Path, script: Path, python: str = sys.executable) -> IocSettings:

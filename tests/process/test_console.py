@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from bgrscrpt_ioc.console import Console
+from bgrscrpt_ioc.output.console import Console
 
 DEADLINE = 30.0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.echo import Echo
-from bgrscrpt_ioc.loglines import NOTHING, Block
+from bgrscrpt_ioc.output.echo import Echo
+from bgrscrpt_ioc.output.loglines import NOTHING, Block
 
 
 def block(raw: bytes) -> Block:

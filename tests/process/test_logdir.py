@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.logdir import LogDirectory, append, is_at, make_directory
+from bgrscrpt_ioc.output.logdir import LogDirectory, append, is_at, make_directory
 
 TODAY = date(2026, 11, 22)
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from bgrscrpt_ioc import logfile
-from bgrscrpt_ioc.logdir import append
-from bgrscrpt_ioc.logfile import LogFile
-from bgrscrpt_ioc.loglines import NOTHING, Block
-from bgrscrpt_ioc.writer import Writer
+from bgrscrpt_ioc.output import logfile
+from bgrscrpt_ioc.output.logdir import append
+from bgrscrpt_ioc.output.logfile import LogFile
+from bgrscrpt_ioc.output.loglines import NOTHING, Block
+from bgrscrpt_ioc.output.writer import Writer
 
 MOMENT = datetime(2026, 11, 22, 13, 45, 6, 123_000)
 WHEN = MOMENT.timestamp()

@@ -16,19 +16,19 @@ import psutil
 import pytest
 
 from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.config.settings import InstanceSettings
 from bgrscrpt_ioc.events import CommandFailed, Severity, State
 from bgrscrpt_ioc.guard import Guardian
-from bgrscrpt_ioc.logfile import LogFile
-from bgrscrpt_ioc.output import Output
+from bgrscrpt_ioc.output.logfile import LogFile
+from bgrscrpt_ioc.output.output import Output
+from bgrscrpt_ioc.output.writer import Writer
 from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.registry import Registry
+from bgrscrpt_ioc.registry.registry import Registry
 from bgrscrpt_ioc.services import Services
-from bgrscrpt_ioc.settings import InstanceSettings
 from bgrscrpt_ioc.state import StateFile
 from bgrscrpt_ioc.supervisor import Supervisor
 from bgrscrpt_ioc.usage import ProcessTable
 from bgrscrpt_ioc.worker import Worker
-from bgrscrpt_ioc.writer import Writer
 
 DEADLINE = 30.0  # s: an answer that takes longer is none
 FOREVER = "import time\nprint('up', flush=True)\ntime.sleep(1000)\n"

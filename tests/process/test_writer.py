@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bgrscrpt_ioc.writer import OVERHEAD, SMALL, Writer
+from bgrscrpt_ioc.output.writer import OVERHEAD, SMALL, Writer
 
 
 class Stall:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.dbtrouble import Place, masked, scrubbed, short
+from bgrscrpt_ioc.registry.dbtrouble import Place, masked, scrubbed, short
 
 texts = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 secrets = st.text("abcXYZ019$+ %@:/?#&ŽЖ'\"\\", min_size=5).map(lambda text: f"Q{text}Q")

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.ledger import NOT_CALLED, Ledger, RegistryStatus
-from bgrscrpt_ioc.pvrows import PvRow
-from bgrscrpt_ioc.wanted import Run, Wanted
+from bgrscrpt_ioc.registry.ledger import NOT_CALLED, Ledger, RegistryStatus
+from bgrscrpt_ioc.registry.pvrows import PvRow
+from bgrscrpt_ioc.registry.wanted import Run, Wanted
 
 RUN = Run(1, "/a.py", 100.0, ())
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc import dbconnection
-from bgrscrpt_ioc import registry as registry_module
-from bgrscrpt_ioc.registry import PvRow
+from bgrscrpt_ioc.registry import dbconnection
+from bgrscrpt_ioc.registry import registry as registry_module
+from bgrscrpt_ioc.registry.registry import PvRow
 from tests.registry.backends import Backend, SqliteBackend
 from tests.registry.watching import STARTED, Watched
 

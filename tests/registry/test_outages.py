@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc import dbconnection, registry
-from bgrscrpt_ioc.registry import PvRow
+from bgrscrpt_ioc.registry import dbconnection, registry
+from bgrscrpt_ioc.registry.registry import PvRow
 from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
 from tests.registry.mariadb import MariaDb
 from tests.registry.watching import NAME, STARTED, Watched, registry_threads
@@ -164,7 +164,7 @@ def test_close_does_not_wait_for_the_next_try(
 IOC = """
 import sys, time
 from pathlib import Path
-from bgrscrpt_ioc.registry import Registry, PvRow
+from bgrscrpt_ioc.registry.registry import Registry, PvRow
 url, state, end = sys.argv[1:]
 registry = Registry(url, Path(state), lambda name: None)
 for name in ("BGRSCRPT_01", "ODD"):
@@ -303,7 +303,7 @@ def test_nothing_is_imported_before_it_is_needed(sqlite: SqliteBackend, tmp_path
     code = (
         "import sys, threading\n"
         "from pathlib import Path\n"
-        "from bgrscrpt_ioc.registry import Registry\n"
+        "from bgrscrpt_ioc.registry.registry import Registry\n"
         f"registry = Registry({sqlite.url!r}, Path({str(tmp_path)!r}), print)\n"
         "registry.status('A'), registry.stopped('A', 1.0), registry.close(1)\n"
         "print(threading.active_count(), {'sqlalchemy', 'pymysql', 'sqlite3'} & set(sys.modules))"

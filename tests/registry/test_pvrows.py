@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.pvrows import PvRow, fitting, pv_rows
+from bgrscrpt_ioc.registry.pvrows import PvRow, fitting, pv_rows
 
 texts = st.text(st.characters(exclude_categories=()), max_size=130)  # lone surrogates too
 anything = st.recursive(

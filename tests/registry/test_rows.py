@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bgrscrpt_ioc.registry import PvRow, RegistryRow, pv_rows, read_table
+from bgrscrpt_ioc.registry.registry import PvRow, RegistryRow, pv_rows, read_table
 from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
 from tests.registry.watching import NAME, STARTED, Watched
 

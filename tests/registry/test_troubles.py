@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc import dbconnection, registry
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.registry import RegistryError, RegistryStatus, read_table
+from bgrscrpt_ioc.registry import dbconnection, registry
+from bgrscrpt_ioc.registry.registry import RegistryError, RegistryStatus, read_table
 from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
 from tests.registry.mariadb import SCHEMA, statements
 from tests.registry.watching import NAME, Watched

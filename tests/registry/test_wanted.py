@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.pvrows import PvRow
-from bgrscrpt_ioc.wanted import Journal, JournalError, Run, Wanted
+from bgrscrpt_ioc.registry.pvrows import PvRow
+from bgrscrpt_ioc.registry.wanted import Journal, JournalError, Run, Wanted
 
 texts = st.text(max_size=100)
 moments = st.floats(0, 4e9)

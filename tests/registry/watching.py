@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bgrscrpt_ioc.registry import PvRow, Registry, RegistryStatus
+from bgrscrpt_ioc.registry.registry import PvRow, Registry, RegistryStatus
 
 NAME = "BGRSCRPT_01"
 STARTED = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 from caproto import ChannelType
 
-from bgrscrpt_ioc.channels import DBE_ALARM, DBE_VALUE, Channel
+from bgrscrpt_ioc.ca.channels import DBE_ALARM, DBE_VALUE, Channel
+from bgrscrpt_ioc.ca.kinds import channel_of
+from bgrscrpt_ioc.ca.lookup import field_channel, find
+from bgrscrpt_ioc.ca.puts import BUSY, DONE, Writable
+from bgrscrpt_ioc.ca.pvs import InstancePVs
+from bgrscrpt_ioc.ca.records import RECORDS
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.kinds import channel_of
-from bgrscrpt_ioc.lookup import field_channel, find
-from bgrscrpt_ioc.puts import BUSY, DONE, Writable
-from bgrscrpt_ioc.pvs import InstancePVs
-from bgrscrpt_ioc.records import RECORDS
 
 BY_NAME = {record.name: record for record in RECORDS}
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bgrscrpt_ioc import cli
-from bgrscrpt_ioc.config import INSTANCE_KEYS, IOC_KEYS
-from bgrscrpt_ioc.settings import IocSettings
+from bgrscrpt_ioc.config.load import INSTANCE_KEYS, IOC_KEYS
+from bgrscrpt_ioc.config.settings import IocSettings
 
 HEAVY = {"typer", "rich", "epics", "numpy", "sqlalchemy", "caproto", "asyncio", "subprocess"}
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bgrscrpt_ioc import settings as settings_module
-from bgrscrpt_ioc.config import load
+from bgrscrpt_ioc.config import settings as settings_module
+from bgrscrpt_ioc.config.load import load
+from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
 from bgrscrpt_ioc.events import Policy
-from bgrscrpt_ioc.settings import InstanceSettings, IocSettings
 
 Load = Callable[..., IocSettings]
 
@@ -294,5 +294,5 @@ def test_paths_are_absolute(loaded: Load) -> None:
 
 def test_the_longest_pv_name() -> None:
     """The length limit is checked with the longest name of the records that are served."""
-    records = pytest.importorskip("bgrscrpt_ioc.records")
+    records = pytest.importorskip("bgrscrpt_ioc.ca.records")
     assert max(map(len, (row.name for row in records.RECORDS))) == len(settings_module.LONGEST_PV)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bgrscrpt_ioc.config import IOC_KEYS, ConfigError, load
+from bgrscrpt_ioc.config.load import IOC_KEYS, ConfigError, load
 
 Problems = Callable[..., list[str]]
 A = '[instance.A]\nscript = "/a.py"\n'

@@ -15,14 +15,15 @@ CHILD = PACKAGE / "child"
 
 # From the bottom up. A module may import from its own layer and from those above it in this list.
 LAYERS = {
-    "pure": """events machine transitions lifecycle messages loglines records fields macros
-        dbtrouble pvrows""",
-    "edges": """settings configerrors environment config state posix process command guard launch
-        hold checker scriptfile usage worker writer console echo logdir logfile output wanted ledger iocdb
-        dbconnection registry""",
+    "pure": """events machine transitions lifecycle messages output.loglines ca.records ca.fields
+        config.macros registry.dbtrouble registry.pvrows""",
+    "edges": """config.settings config.errors config.environment config.load state posix launch
+        process command guard hold checker scriptfile usage worker output.writer output.console
+        output.echo output.logdir output.logfile output.output registry.wanted registry.ledger
+        registry.iocdb registry.dbconnection registry.registry""",
     "one script": "services run supervisor",
-    "Channel Access": """wire channels kinds lookup puts link circuit casearch caserver procserv
-        pvs dbfile""",
+    "Channel Access": """ca.wire ca.channels ca.kinds ca.lookup ca.puts ca.link ca.circuit ca.search
+        ca.server ca.procserv ca.pvs ca.dbfile""",
     "one IOC": "ioc",
     "command line": "client cli",
 }
@@ -31,21 +32,29 @@ PURE = LAYERS["pure"].split()
 
 IMPURE = {"asyncio", "os", "signal", "socket", "subprocess", "threading", "time"}
 # All children are reaped in one place, so the IOC starts processes only where that is known of.
-STARTS_PROCESSES = {"process", "command", "guard", "checker", "client", "cli"}
+STARTS_PROCESSES = {"process", "command", "guard"}
 PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
 HOMES = {
-    "caproto": set(LAYERS["Channel Access"].split()),
+    "caproto": {name for name in LAYER if name.startswith("ca.")},
     "epics": {"client"},
-    "typer": {"client"},
     "rich": {"client"},
-    "sqlalchemy": {"iocdb", "dbconnection"},
-    "pymysql": {"dbconnection"},
+    "sqlalchemy": {"registry.iocdb", "registry.dbconnection"},
+    "pymysql": {"registry.dbconnection"},
 }
 
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__init__" and CHILD not in path.parents
+)
 CHILD_FILES = sorted(CHILD.rglob("*.py"))
 # The script's interpreter may be another than this one: what some version of Python has.
 CHILD_MAY_IMPORT = sys.stdlib_module_names | {path.stem for path in CHILD_FILES} | {"_sha2"}
+
+
+def source(module: str) -> Path:
+    """The file of a module of the package."""
+    return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -66,20 +75,22 @@ def foreign(path: Path) -> set[str]:
 
 def own(path: Path) -> set[str]:
     """The modules of the package that the file imports."""
-    names = {name.split(".")[1] for name in imports(path) if name.startswith("bgrscrpt_ioc.")}
-    return names & {*MODULES, "child"}
+    names = {name.partition(".")[2] for name in imports(path) if name.startswith("bgrscrpt_ioc.")}
+    return {
+        each for each in (*MODULES, "child") for name in names if f"{name}.".startswith(each + ".")
+    }
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_a_layer(module: str) -> None:
     """A new module is given a place in the architecture before it is merged."""
-    assert module in LAYER, f"{module}.py: add it to LAYERS, where it belongs"
+    assert module in LAYER, f"{module}: add it to LAYERS, where it belongs"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_imports_upwards(module: str) -> None:
     """A module knows its own layer and what lies below; the child's code is nobody's library."""
-    for other in own(PACKAGE / f"{module}.py"):
+    for other in own(source(module)):
         assert other != "child", f"{module} imports the script's side"
         # One that has no layer is the business of the test above.
         upwards = LAYER.get(other, 0) > LAYER.get(module, len(LAYERS))
@@ -88,14 +99,14 @@ def test_nothing_imports_upwards(module: str) -> None:
 
 def test_no_circles() -> None:
     """Imports within a layer make no circle either."""
-    graph = {module: own(PACKAGE / f"{module}.py") for module in MODULES}
+    graph = {module: own(source(module)) for module in MODULES}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
-@pytest.mark.parametrize("module", sorted({*PURE} & {*MODULES}))
+@pytest.mark.parametrize("module", PURE)
 def test_pure_modules_are_pure(module: str) -> None:
     """Pure modules use the standard library only, and nothing of it that waits or touches."""
-    used = foreign(PACKAGE / f"{module}.py")
+    used = foreign(source(module))
     assert used <= sys.stdlib_module_names
     assert not used & IMPURE
 
@@ -110,7 +121,7 @@ def test_the_script_side_stands_alone(path: Path) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_processes_are_started_where_they_are_reaped(module: str) -> None:
     """Only modules that hand their children to the reaper start any."""
-    path = PACKAGE / f"{module}.py"
+    path = source(module)
     tree = ast.walk(ast.parse(path.read_bytes()))
     called = {node.attr for node in tree if isinstance(node, ast.Attribute)}
     starts = {name for name in called if "subprocess_" in name or name in ("fork", "popen")}
@@ -122,5 +133,5 @@ def test_processes_are_started_where_they_are_reaped(module: str) -> None:
 @pytest.mark.parametrize(("library", "homes"), HOMES.items())
 def test_a_library_stays_in_its_place(library: str, homes: set[str]) -> None:
     """A library that shapes code around itself is imported only where it belongs."""
-    users = {module for module in MODULES if library in foreign(PACKAGE / f"{module}.py")}
+    users = {module for module in MODULES if library in foreign(source(module))}
     assert users <= homes

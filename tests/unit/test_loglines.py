@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc import loglines
-from bgrscrpt_ioc.loglines import NOTHING, Block, LineFramer, Tail, clean, cut, prefixed
+from bgrscrpt_ioc.output import loglines
+from bgrscrpt_ioc.output.loglines import NOTHING, Block, LineFramer, Tail, clean, cut, prefixed
 
 # What matters to the framing and cleaning comes often, everything else now and then.
 OUTPUT = st.lists(

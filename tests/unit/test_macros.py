@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.macros import MAX_DEPTH, MacroError, expand
+from bgrscrpt_ioc.config.macros import MAX_DEPTH, MacroError, expand
 
 MACROS = {
     "P": "TE:NDW1234:",

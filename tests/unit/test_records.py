@@ -6,10 +6,10 @@ import re
 
 import pytest
 
+from bgrscrpt_ioc.ca.fields import field_of, fields, menu_text, settings
+from bgrscrpt_ioc.ca.pvs import registry_rows
+from bgrscrpt_ioc.ca.records import PROCSERV_RECORDS, RECORDS, Record
 from bgrscrpt_ioc.events import Severity, State
-from bgrscrpt_ioc.fields import field_of, fields, menu_text, settings
-from bgrscrpt_ioc.pvs import registry_rows
-from bgrscrpt_ioc.records import PROCSERV_RECORDS, RECORDS, Record
 
 ALL = [*RECORDS, *PROCSERV_RECORDS]
 BY_NAME = {record.name: record for record in RECORDS}

@@ -11,8 +11,8 @@ from caproto import ChannelType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc import wire
-from bgrscrpt_ioc.procserv import newest
+from bgrscrpt_ioc.ca import wire
+from bgrscrpt_ioc.ca.procserv import newest
 
 CODES = {"CHAR": "B", "ENUM": "H", "INT": "h", "LONG": "i", "FLOAT": "f", "DOUBLE": "d"}
 NUMBERS = st.integers() | st.floats()

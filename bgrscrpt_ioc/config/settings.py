@@ -1,6 +1,6 @@
 """What an IOC and its instances are told to do: names, kinds, defaults and limits of every setting.
 
-Frozen values. Where they come from is config.py's business; nothing here reads a file.
+Frozen values. Where they come from is load.py's business; nothing here reads a file.
 """
 
 from __future__ import annotations

@@ -15,16 +15,16 @@ from typing import Any, ClassVar
 import caproto as ca
 from caproto import ChannelType
 
-from bgrscrpt_ioc import wire
-from bgrscrpt_ioc.channels import Channel, Reading
-from bgrscrpt_ioc.link import Link
-from bgrscrpt_ioc.lookup import find
-from bgrscrpt_ioc.puts import Writable
+from bgrscrpt_ioc.ca import wire
+from bgrscrpt_ioc.ca.channels import Channel, Reading
+from bgrscrpt_ioc.ca.link import Link
+from bgrscrpt_ioc.ca.lookup import find
+from bgrscrpt_ioc.ca.puts import Writable
 
 READ_ONLY = ca.AccessRights.READ
 READ_WRITE = ca.AccessRights.READ | ca.AccessRights.WRITE
 
-log = logging.getLogger("bgrscrpt_ioc.circuit")
+log = logging.getLogger("bgrscrpt_ioc.ca.circuit")
 
 
 class Subscription:

@@ -14,7 +14,7 @@ from typing import Any
 import caproto as ca
 import psutil
 
-log = logging.getLogger("bgrscrpt_ioc.casearch")
+log = logging.getLogger("bgrscrpt_ioc.ca.search")
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - compared with, not bound to
 FIRST_BEACON = 0.02  # s to the second one; doubled from there, as the protocol recommends

@@ -1,6 +1,6 @@
 """What the environment says: the macros, and the settings that nobody needs to give.
 
-Reads the mapping it is given and nothing else; `config.py` lets file and command line override it.
+Reads the mapping it is given and nothing else; `load.py` lets file and command line override it.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from bgrscrpt_ioc.echo import Echo
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.logfile import LogFile
-from bgrscrpt_ioc.loglines import Block, LineFramer, Tail
+from bgrscrpt_ioc.output.echo import Echo
+from bgrscrpt_ioc.output.logfile import LogFile
+from bgrscrpt_ioc.output.loglines import Block, LineFramer, Tail
 
 EVERY = 0.1  # s between two posts of LOG
 

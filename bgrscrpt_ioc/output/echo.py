@@ -9,8 +9,8 @@ import os
 import select
 from functools import partial
 
-from bgrscrpt_ioc.loglines import NOTHING, Block, prefixed
-from bgrscrpt_ioc.writer import Writer
+from bgrscrpt_ioc.output.loglines import NOTHING, Block, prefixed
+from bgrscrpt_ioc.output.writer import Writer
 
 LIMIT = 1 << 20  # bytes that wait at most
 

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import sqlite
 
-from bgrscrpt_ioc.dbtrouble import RowRefusedError, short
-from bgrscrpt_ioc.ledger import RegistryRow
-from bgrscrpt_ioc.pvrows import VALUE_LIMIT, PvRow, brief
-from bgrscrpt_ioc.wanted import Run, Wanted
+from bgrscrpt_ioc.registry.dbtrouble import RowRefusedError, short
+from bgrscrpt_ioc.registry.ledger import RegistryRow
+from bgrscrpt_ioc.registry.pvrows import VALUE_LIMIT, PvRow, brief
+from bgrscrpt_ioc.registry.wanted import Run, Wanted
 
 NEVER_STOPPED = datetime(1970, 1, 1, 0, 0, 1)  # in the server's own zone
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bgrscrpt_ioc.channels import Channel
+from bgrscrpt_ioc.ca.channels import Channel
+from bgrscrpt_ioc.ca.kinds import channel_of
+from bgrscrpt_ioc.ca.puts import Command
+from bgrscrpt_ioc.ca.records import IOCOUT, PROCSERV_RECORDS
 from bgrscrpt_ioc.events import State
-from bgrscrpt_ioc.kinds import channel_of
-from bgrscrpt_ioc.loglines import cut
-from bgrscrpt_ioc.puts import Command
-from bgrscrpt_ioc.records import IOCOUT, PROCSERV_RECORDS
+from bgrscrpt_ioc.output.loglines import cut
 
 RUNNING, SHUTDOWN = 0, 1  # of STATUS; a procServ that does not run is no state of ours
 ALIVE = (State.STARTING, State.RUNNING, State.STOPPING)

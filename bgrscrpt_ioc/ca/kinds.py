@@ -9,12 +9,12 @@ from typing import Any
 
 from caproto import AlarmStatus, ChannelType
 
-from bgrscrpt_ioc import wire
-from bgrscrpt_ioc.channels import Channel
+from bgrscrpt_ioc.ca import wire
+from bgrscrpt_ioc.ca.channels import Channel
+from bgrscrpt_ioc.ca.fields import Value
+from bgrscrpt_ioc.ca.records import Record
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.fields import Value
-from bgrscrpt_ioc.loglines import cut
-from bgrscrpt_ioc.records import Record
+from bgrscrpt_ioc.output.loglines import cut
 
 
 class Number(Channel):

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bgrscrpt_ioc.configerrors import ConfigError, setting_problem, toml_problem, unknown_key
-from bgrscrpt_ioc.environment import Environment, Given, literal
-from bgrscrpt_ioc.macros import expand
-from bgrscrpt_ioc.settings import InstanceSettings, IocSettings, option
+from bgrscrpt_ioc.config.environment import Environment, Given, literal
+from bgrscrpt_ioc.config.errors import ConfigError, setting_problem, toml_problem, unknown_key
+from bgrscrpt_ioc.config.macros import expand
+from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
 
 IOC_KEYS = frozenset(IocSettings.model_fields) - {"instances"}
 INSTANCE_KEYS = frozenset(InstanceSettings.model_fields) - {"name"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bgrscrpt_ioc.pvrows import PvRow
+from bgrscrpt_ioc.registry.pvrows import PvRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bgrscrpt_ioc.dbtrouble import short
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.pvrows import brief, clean, fitting, name_refusal
-from bgrscrpt_ioc.wanted import Run, Wanted
+from bgrscrpt_ioc.registry.dbtrouble import short
+from bgrscrpt_ioc.registry.pvrows import brief, clean, fitting, name_refusal
+from bgrscrpt_ioc.registry.wanted import Run, Wanted
 
 NOT_CALLED = "not registered: the script has not called register_ioc_start"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from caproto import DBR_TYPES, ChannelType, native_type
 
-from bgrscrpt_ioc.loglines import cut
+from bgrscrpt_ioc.output.loglines import cut
 
 STRING_SIZE = 40  # bytes of a DBR_STRING, its NUL included
 MENU_SIZE = 16  # choices of a DBR_ENUM

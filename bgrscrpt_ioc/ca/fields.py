@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, cast
 
+from bgrscrpt_ioc.ca.records import Kind, Record
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.records import Kind, Record
 
 # The types of Channel Access, which has no unsigned and no 64-bit numbers: what base serves for
 # DBF_USHORT (LONG), DBF_ULONG, DBF_INT64 and DBF_UINT64 (DOUBLE), menus (ENUM), links (STRING).

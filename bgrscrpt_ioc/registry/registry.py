@@ -13,14 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bgrscrpt_ioc.dbtrouble import RegistryError, RowRefusedError, masked, short
-from bgrscrpt_ioc.ledger import Entry, Ledger, RegistryRow, RegistryStatus
-from bgrscrpt_ioc.pvrows import PvRow, pv_rows
-from bgrscrpt_ioc.wanted import Journal, JournalError, Run
+from bgrscrpt_ioc.registry.dbtrouble import RegistryError, RowRefusedError, masked, short
+from bgrscrpt_ioc.registry.ledger import Entry, Ledger, RegistryRow, RegistryStatus
+from bgrscrpt_ioc.registry.pvrows import PvRow, pv_rows
+from bgrscrpt_ioc.registry.wanted import Journal, JournalError, Run
 
 if TYPE_CHECKING:  # SQLAlchemy takes longer to import than the rest of the IOC
-    from bgrscrpt_ioc.dbconnection import IocDb
-    from bgrscrpt_ioc.iocdb import Session
+    from bgrscrpt_ioc.registry.dbconnection import IocDb
+    from bgrscrpt_ioc.registry.iocdb import Session
 
 __all__ = [
     "PvRow",
@@ -238,7 +238,7 @@ class Registry:
     def _database(self) -> IocDb:
         if self._db is None:
             try:
-                from bgrscrpt_ioc.dbconnection import IocDb  # see TYPE_CHECKING above
+                from bgrscrpt_ioc.registry.dbconnection import IocDb  # see TYPE_CHECKING above
 
                 self._db = IocDb(self._url)
             except ImportError as error:
@@ -322,7 +322,7 @@ def read_table(url: str) -> list[RegistryRow]:
     Raises:
         RegistryError: it cannot be read; the password is not in the text.
     """
-    from bgrscrpt_ioc.dbconnection import IocDb  # see TYPE_CHECKING above
+    from bgrscrpt_ioc.registry.dbconnection import IocDb  # see TYPE_CHECKING above
 
     with IocDb(url, "read").session() as session:
         return session.table()

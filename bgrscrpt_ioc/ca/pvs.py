@@ -10,13 +10,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from bgrscrpt_ioc.channels import Channel
+from bgrscrpt_ioc.ca.channels import Channel
+from bgrscrpt_ioc.ca.kinds import channel_of
+from bgrscrpt_ioc.ca.procserv import ProcServPVs, procserv_prefix
+from bgrscrpt_ioc.ca.puts import Command, Writable
+from bgrscrpt_ioc.ca.records import RECORDS, Record
 from bgrscrpt_ioc.events import CommandFailed, Severity
-from bgrscrpt_ioc.kinds import channel_of
-from bgrscrpt_ioc.procserv import ProcServPVs, procserv_prefix
-from bgrscrpt_ioc.puts import Command, Writable
-from bgrscrpt_ioc.pvrows import PvRow
-from bgrscrpt_ioc.records import RECORDS, Record
+from bgrscrpt_ioc.registry.pvrows import PvRow
 
 
 class Commands(Protocol):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bgrscrpt_ioc.fields import menu_text, settings
-from bgrscrpt_ioc.records import RECORDS, Record
+from bgrscrpt_ioc.ca.fields import menu_text, settings
+from bgrscrpt_ioc.ca.records import RECORDS, Record
 
 HEAD = """\
 # The records of one instance of bgrscrpt-ioc, for tools that read databases; the IOC does not.
-# Made by `bgrscrpt-ioc db`: change bgrscrpt_ioc/records.py instead.
+# Made by `bgrscrpt-ioc db`: change bgrscrpt_ioc/ca/records.py instead.
 # % macro, P,    PV prefix of the instrument, e.g. TE:NDW1234:
 # % macro, NAME, name of the instance, e.g. BGRSCRPT_01
 """

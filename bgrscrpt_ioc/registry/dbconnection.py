@@ -16,8 +16,8 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bgrscrpt_ioc.dbtrouble import Place, RegistryError, RowRefusedError, masked
-from bgrscrpt_ioc.iocdb import NEVER_STOPPED, Charsets, Session, metadata, utc
+from bgrscrpt_ioc.registry.dbtrouble import Place, RegistryError, RowRefusedError, masked
+from bgrscrpt_ioc.registry.iocdb import NEVER_STOPPED, Charsets, Session, metadata, utc
 
 CONNECT_TIMEOUT = 3  # s
 ANSWER_TIMEOUT = 5  # s, for one answer of the server

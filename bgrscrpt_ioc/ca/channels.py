@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from caproto import AlarmStatus, ChannelType, native_type
 
-from bgrscrpt_ioc import wire
+from bgrscrpt_ioc.ca import wire
+from bgrscrpt_ioc.ca.fields import Value
+from bgrscrpt_ioc.ca.records import Record
 from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.fields import Value
-from bgrscrpt_ioc.records import Record
 
 DBE_VALUE, DBE_LOG, DBE_ALARM = 1, 2, 4  # caeventmask.h
 

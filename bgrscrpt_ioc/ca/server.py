@@ -15,7 +15,12 @@ from typing import Self
 
 import caproto as ca
 
-from bgrscrpt_ioc.casearch import (
+from bgrscrpt_ioc.ca.channels import Channel
+from bgrscrpt_ioc.ca.circuit import Circuit
+from bgrscrpt_ioc.ca.link import Link
+from bgrscrpt_ioc.ca.lookup import find
+from bgrscrpt_ioc.ca.puts import Writable
+from bgrscrpt_ioc.ca.search import (
     EVERYWHERE,
     Beacons,
     Searches,
@@ -24,11 +29,6 @@ from bgrscrpt_ioc.casearch import (
     listed,
     udp_socket,
 )
-from bgrscrpt_ioc.channels import Channel
-from bgrscrpt_ioc.circuit import Circuit
-from bgrscrpt_ioc.link import Link
-from bgrscrpt_ioc.lookup import find
-from bgrscrpt_ioc.puts import Writable
 
 BACKLOG = 128  # clients that wait to be accepted
 

@@ -14,9 +14,9 @@ from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
-from bgrscrpt_ioc.logdir import LogDirectory, append, is_at
-from bgrscrpt_ioc.loglines import NOTHING, Block, prefixed
-from bgrscrpt_ioc.writer import Writer
+from bgrscrpt_ioc.output.logdir import LogDirectory, append, is_at
+from bgrscrpt_ioc.output.loglines import NOTHING, Block, prefixed
+from bgrscrpt_ioc.output.writer import Writer
 
 PATIENCE = 1.0  # s between looks whether the file was moved, and between attempts after a failure
 NO_ROOM = "the disk is too slow, or stalled"

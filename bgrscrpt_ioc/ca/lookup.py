@@ -10,9 +10,9 @@ from typing import Any
 
 from caproto import ChannelType
 
-from bgrscrpt_ioc.channels import Channel, running_value
-from bgrscrpt_ioc.fields import Field, field_of
-from bgrscrpt_ioc.kinds import Choice, LongString, Number, String
+from bgrscrpt_ioc.ca.channels import Channel, running_value
+from bgrscrpt_ioc.ca.fields import Field, field_of
+from bgrscrpt_ioc.ca.kinds import Choice, LongString, Number, String
 
 
 def find(channels: Mapping[str, Channel], name: str) -> Channel | None:

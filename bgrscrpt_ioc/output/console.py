@@ -10,7 +10,7 @@ import logging
 import os
 from functools import partial
 
-from bgrscrpt_ioc.writer import Writer
+from bgrscrpt_ioc.output.writer import Writer
 
 LIMIT = 1 << 18  # bytes that wait at most; what comes then is lost
 FORMAT = "%(asctime)s bgrscrpt-ioc %(levelname)s: %(message)s"

@@ -13,14 +13,14 @@ from typing import Any
 
 from caproto import AlarmStatus
 
-from bgrscrpt_ioc import wire
+from bgrscrpt_ioc.ca import wire
+from bgrscrpt_ioc.ca.kinds import Choice
+from bgrscrpt_ioc.ca.records import Record
 from bgrscrpt_ioc.events import CommandFailed, Severity
-from bgrscrpt_ioc.kinds import Choice
-from bgrscrpt_ioc.records import Record
 
 DONE, BUSY = 0, 1
 
-log = logging.getLogger("bgrscrpt_ioc.puts")
+log = logging.getLogger("bgrscrpt_ioc.ca.puts")
 
 Action = Callable[[int, str], Coroutine[Any, Any, None]]
 Completed = Callable[[bool], None]

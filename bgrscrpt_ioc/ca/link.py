@@ -21,7 +21,7 @@ LINGER = 1.0  # s that a client gets to take what was sent, when the server clos
 # What caproto raises, of its own and not, on bytes and requests that break the protocol.
 NONSENSE = (ca.CaprotoError, ValueError, TypeError, KeyError, IndexError)
 
-log = logging.getLogger("bgrscrpt_ioc.link")
+log = logging.getLogger("bgrscrpt_ioc.ca.link")
 
 
 class Link(asyncio.Protocol):

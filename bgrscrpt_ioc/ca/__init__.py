@@ -1,0 +1,1 @@
+"""Channel Access: records, their channels, and the server on caproto's protocol."""

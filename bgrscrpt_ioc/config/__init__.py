@@ -1,0 +1,1 @@
+"""Settings: command line, TOML, environment and EPICS macros, checked and frozen."""
