@@ -112,3 +112,12 @@ def test_registry_rows() -> None:
     status = rows["TE:BGRSCRPT_02:STATUS"]
     assert (status.record_type, status.desc) == ("mbbi", "State of the script")
     assert status.infos == {"alarm": "BGRSCRPT", "INTEREST": "HIGH", "archive": "VAL"}
+
+
+@pytest.mark.parametrize("record", ALL, ids=lambda record: record.name)
+def test_what_the_database_sets_is_what_is_served(record: Record) -> None:
+    """Every field that the database file sets is served, with that value."""
+    for name, value in settings(record).items():
+        served = field_of(record, "TE:X", name)
+        assert served is not None
+        assert served.value == value
