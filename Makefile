@@ -9,13 +9,20 @@ PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events ma
   messages output/loglines ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
-.PHONY: install system run lint format type test cover docs all clean
+.PHONY: install system genie run lint format type test cover docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev]'
-	touch $(READY)
+	touch $@
+
+# The instrument scientists' own library, as the interpreter of the scripts that the tests run.
+genie: $(VENV)/genie/ready
+$(VENV)/genie/ready: constraints-genie.txt
+	$(PYTHON) -m venv $(VENV)/genie
+	$(VENV)/genie/bin/python -m pip install --quiet --constraint constraints-genie.txt genie_python requests
+	touch $@
 
 system:
 	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git
@@ -39,10 +46,10 @@ format: install
 type: install
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-test: install system
+test: install system genie
 	$(BIN)/python -m pytest
 
-cover: install system
+cover: install system genie
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --fail-under=100 --include=$(PURE)

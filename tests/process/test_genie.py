@@ -1,0 +1,40 @@
+"""Scripts in an interpreter that has the real genie_python, as on an instrument."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bgrscrpt_ioc.messages import Registered
+from tests.process.scripts import Runner
+
+PYTHON = Path(sys.prefix, "genie", "bin", "python")
+
+
+@pytest.fixture
+def genie_python() -> str:
+    """The interpreter that `make genie` sets up."""
+    if not PYTHON.exists():
+        message = f"no genie_python at {PYTHON}: run `make genie`"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    return str(PYTHON)
+
+
+@pytest.mark.parametrize("order", ["genie first", "registration first"])
+async def test_a_script_with_genie(
+    tmp_path: Path, runner: Runner, genie_python: str, order: str
+) -> None:
+    """It imports the real genie_python and registers, in either order, and goes on."""
+    script = tmp_path / "script.py"
+    lines = ["from genie_python import genie as g", "register('X')"]
+    if order == "registration first":
+        lines.reverse()
+    imported = "from server_common.helpers import register_ioc_start as register"
+    script.write_text("\n".join([imported, *lines, "print('goes on with', g.__name__)"]))
+    heard = await runner.run(script, genie_python)
+    assert heard.code == 0, heard.text
+    assert [each.ioc_name for each in heard.messages if isinstance(each, Registered)] == ["X"]
+    assert heard.text.endswith(b"goes on with genie_python.genie\n")
