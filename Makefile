@@ -9,7 +9,7 @@ PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events ma
   messages output/loglines ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
-.PHONY: install system genie run lint format type test cover docs all clean
+.PHONY: install system genie run lint format type test cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt
@@ -53,6 +53,9 @@ cover: install system genie
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --fail-under=100 --include=$(PURE)
+
+bench: install system
+	$(BIN)/python -m benchmarks.registry_outage
 
 docs: install
 	$(BIN)/python docs/generate.py

@@ -169,8 +169,9 @@ class ScriptProcess:
 
     def _hear(self, reader: MessageReader, data: bytes) -> None:
         for message in reader.feed(data):
-            if isinstance(message, ScriptBegan) and message.pid in self.tree():
-                self.script_pid = message.pid
+            if isinstance(message, ScriptBegan) and message.pid != self.pid:
+                # The one message that names whom to signal: believed only of the run's own.
+                self.script_pid = message.pid if message.pid in self.tree() else self.pid
             self._listener.said(message)
 
     def _ended(self, status: int) -> None:

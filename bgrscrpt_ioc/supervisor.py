@@ -165,10 +165,6 @@ class Supervisor:
         self._publish("REGISTERED", int(status.registered), status.severity)
         self._publish("REGISTRY:MSG", status.message, status.severity)
 
-    def log_changed(self) -> None:
-        """Publish how the log file is."""
-        self._output.file_changed()
-
     def _usage(self) -> Usage:
         if self._run is None or self._run.process is None:
             return Usage()
@@ -182,14 +178,14 @@ class Supervisor:
             self._said = (machine.state, machine.message)
             self._publish("STATUS:MSG", machine.message, machine.severity)
             self._output.remark(f"{machine.state.name.capitalize()}: {machine.message}")
+            self.refresh("RETRYIN")
+            self.refresh("UPTIME")
         self._publish("STARTS", machine.run)
         self._publish("RESTARTS", self._automatic_runs)
         if machine.healthy and not self._healthy:
             self._publish("ERROR", "")
             self._publish("TRACEBACK", "")
         self._healthy = machine.healthy
-        self.refresh("RETRYIN")
-        self.refresh("UPTIME")
 
     # --- events and effects --------------------------------------------------------------------
 
@@ -209,9 +205,18 @@ class Supervisor:
                 if self._machine.run or self._machine.wanted:  # else nobody has wanted anything
                     self._save(replace(self._state, wanted=self._machine.wanted))
                 for effect in effects:
-                    self._carry_out(effect)
+                    self._try_to_carry_out(effect)
         finally:
             self._handling = False
+
+    def _try_to_carry_out(self, effect: ev.Effect) -> None:
+        """Whatever goes wrong with one effect, the others follow, and every command completes."""
+        try:
+            self._carry_out(effect)
+        except Exception:
+            log.exception("%s: %s failed by a fault of the IOC", self.instance.name, effect)
+            if isinstance(effect, ev.Spawn) and self._run is not None:
+                self._run.not_launched("a fault of the IOC, see its log")
 
     def _carry_out(self, effect: ev.Effect) -> None:
         match effect:
@@ -288,7 +293,9 @@ class Supervisor:
     def _look_at_script(self) -> None:
         script, before = self.instance.script, self._look
         self._services.worker.do(
-            f"look at {script}", lambda: scriptfile.look(script, before), self._looked
+            f"look at the script of {self.instance.name}",
+            lambda: scriptfile.look(script, before),
+            self._looked,
         )
 
     def _looked(self, found: scriptfile.Look) -> None:

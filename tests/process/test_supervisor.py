@@ -429,6 +429,17 @@ async def test_shutdown_keeps_the_wanted_state(bench: Bench) -> None:
     assert StateFile(bench.directory / "state.json").load()[0].wanted is True
 
 
+async def test_a_fault_of_ours_completes_the_command(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug in what a launch calls makes START fail, with a traceback in the IOC's log."""
+    monkeypatch.setattr("bgrscrpt_ioc.supervisor.launch", lambda *_, **__: 1 // 0)
+    supervisor = bench.supervise(restart="never")
+    with pytest.raises(CommandFailed, match="a fault of the IOC, see its log"):
+        await supervisor.start("a@h")
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_guardian_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guardian that is killed is started again and knows the sessions."""
     monkeypatch.setattr("bgrscrpt_ioc.guard.AGAIN", 0.01)
