@@ -23,6 +23,7 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 PIPE_SIZE = 1 << 20  # bytes; the kernel's 64 KiB would make a fast printer wait for us
 PROC = Path("/proc")
+FREEZE_TRIES = 20
 
 # --- processes as /proc shows them -------------------------------------------------------------
 
@@ -35,6 +36,7 @@ class Process:
     parent: int
     session: int
     started: int  # clock ticks since boot: tells a process from a later one with the same pid
+    stopped: bool
 
 
 def processes() -> dict[int, Process]:
@@ -58,7 +60,8 @@ def look_up(pid: int) -> Process | None:
         return None
     if fields[0] in (b"Z", b"X"):
         return None
-    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]))
+    stopped = fields[0] in (b"T", b"t")
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), stopped)
 
 
 def started_with(pid: int, variable: str) -> str:
@@ -126,6 +129,21 @@ def send_session(leader: int, number: int) -> None:
     """Send a signal to the process group of a session's leader."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
+
+
+def freeze(find: Callable[[], dict[int, Process]]) -> dict[int, Process]:
+    """Stop all processes that `find` finds, until it finds no other; return them.
+
+    What is killed while it forks leaves a child that nobody has seen; what is stopped does not.
+    """
+    found: dict[int, Process] = {}
+    for _ in range(FREEZE_TRIES):  # what hangs in the kernel does not stop, and does not fork
+        found = find()
+        moving = [each.pid for each in found.values() if not each.stopped]
+        if not moving:
+            break
+        send(moving, signal.SIGSTOP)
+    return found
 
 
 def describe_exit(status: int) -> tuple[int, str]:

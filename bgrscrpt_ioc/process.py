@@ -26,12 +26,6 @@ RESCAN = 0.02  # s between two looks at the process table: one look for a burst 
 
 NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 
-SIGNALS = {
-    Sign.INTERRUPT: signal.SIGINT,
-    Sign.TERMINATE: signal.SIGTERM,
-    Sign.KILL: signal.SIGKILL,
-}
-
 
 class SpawnError(Exception):
     """The interpreter could not be launched; the text names the file and says what to do."""
@@ -163,9 +157,12 @@ class ScriptProcess:
             if self._popen.returncode is None:
                 posix.send([self.script_pid], signal.SIGINT)
             return
-        self._killed = self._killed or sign is Sign.KILL
-        posix.send_session(self.pid, SIGNALS[sign])
-        posix.send(self.tree(), SIGNALS[sign])
+        if sign is Sign.KILL:
+            self._killed = True
+            posix.send(posix.freeze(self.tree), signal.SIGKILL)
+        else:
+            posix.send_session(self.pid, signal.SIGTERM)
+            posix.send(self.tree(), signal.SIGTERM)
 
     def _hear(self, reader: MessageReader, data: bytes) -> None:
         for message in reader.feed(data):

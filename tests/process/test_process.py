@@ -103,13 +103,35 @@ async def test_a_daemon_that_hides(script: Path, runner: Runner) -> None:
     assert not alive(daemon)
 
 
+async def test_a_fork_bomb(script: Path, runner: Runner) -> None:
+    """What forks faster than it can be killed is stopped first, and then killed whole."""
+    bomb = """
+import os, time
+print("tick", flush=True)
+os.environ.clear()
+end = time.monotonic() + 30
+while time.monotonic() < end:
+    if len(os.listdir("/proc")) < 400 and os.fork() == 0:
+        os.setsid()
+    time.sleep(0.0001)
+"""
+    script.write_text(bomb)
+    process, heard = runner.launch(script)
+    await heard.until_printed(b"tick")
+    while len(process.tree()) < 20:
+        pass
+    process.send(Sign.KILL)
+    await heard.until("is_cleared")
+    assert process.tree() == {}
+
+
 async def test_survivors_do_not_hold_the_end(script: Path, runner: Runner) -> None:
     """The end is told with the daemon alive and holding the pipe; `cleared` when it is gone."""
     script.write_text(DAEMON + "print('end')\nraise SystemExit(5)\n")
     process, heard = runner.launch(script)
     await heard.until("has_exited")
     assert (heard.code, heard.survivors, heard.is_cleared) == (5, 1, False)
-    assert b"end\n" in heard.text
+    assert b"end" in heard.text
     process.send(Sign.TERMINATE)
     await heard.until("is_cleared")
 
