@@ -263,7 +263,9 @@ def why_not_spawned(launch: Launch, error: OSError | ValueError) -> str:
     """Say which of the files it was; the system's error names only one of them, if any."""
     if isinstance(error, ValueError):
         return str(error)
-    if not launch.cwd.is_dir():
+    if not os.path.isdir(launch.cwd):  # noqa: PTH112 - Path.is_dir raises where we may not look
         return f"cwd {launch.cwd} is not a directory: set `cwd` to one that exists"
+    if error.filename in (launch.cwd, str(launch.cwd)):
+        return f"cwd {launch.cwd} cannot be entered: {error.strerror}"
     remedy = ": set `python` to a Python interpreter" if error.errno in NO_PROGRAM else ""
     return f"cannot run {launch.python}: {error.strerror}{remedy}"

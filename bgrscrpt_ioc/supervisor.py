@@ -177,7 +177,10 @@ class Supervisor:
         if (machine.state, machine.message) != self._said:  # else what `check` has said stands
             self._said = (machine.state, machine.message)
             self._publish("STATUS:MSG", machine.message, machine.severity)
-            self._output.remark(f"{machine.state.name.capitalize()}: {machine.message}")
+            text = f"{machine.state.name.capitalize()}: {machine.message}"
+            self._output.remark(text)
+            if machine.severity:
+                log.warning("%s: %s", self.instance.name, text)
             self.refresh("RETRYIN")
             self.refresh("UPTIME")
         self._publish("STARTS", machine.run)

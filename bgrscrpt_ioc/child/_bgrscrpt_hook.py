@@ -6,18 +6,24 @@ It also follows the script into the children of `multiprocessing` that start a f
 
 import os
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+
+# What `types` and `importlib` have, without importing them: a script may have a `types.py` of its
+# own beside it, and it is started 3 ms sooner.
+from _frozen_importlib import ModuleSpec, module_from_spec
 
 import bgrscrpt
 
 TYPE_CHECKING = False  # `import typing` would cost more than all that is done here
 if TYPE_CHECKING:
     from collections.abc import Sequence  # noqa: F401 - in type comments, as Any
+    from types import ModuleType
     from typing import Any  # noqa: F401
+else:
+    ModuleType = type(sys)
 
 PACKAGE = "server_common"
 HELPERS = "server_common.helpers"
+REAL = "server_common._real_helpers"  # the real one's place in sys.modules; its name it keeps
 SPAWN = "multiprocessing.spawn"
 
 
@@ -26,6 +32,19 @@ def install():
     """Put the finder first, once."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
+        if SPAWN in sys.modules:  # we are in a child: its own children are followed too
+            follow_children(sys.modules[SPAWN])
+
+
+def find(name, path=None):
+    # type: (str, Sequence[str] | None) -> ModuleSpec | None
+    """Ask all finders but ours: an editable install has one of its own."""
+    for finder in sys.meta_path:
+        if not isinstance(finder, Finder) and hasattr(finder, "find_spec"):
+            spec = finder.find_spec(name, path)
+            if spec is not None:
+                return spec
+    return None
 
 
 def kit_package():
@@ -40,19 +59,21 @@ def kit_package():
 
 
 class Finder:
-    """Answers for three names, and for no others."""
+    """Answers for four names, and for no others."""
 
     def find_spec(self, name, path=None, target=None):  # noqa: ARG002 - importlib's signature
         # type: (str, Sequence[str] | None, object) -> ModuleSpec | None
         """Find our `helpers`, a package for it where there is none, or `multiprocessing.spawn`."""
         if name == HELPERS:
             return with_loader(ModuleSpec(HELPERS, None), HelpersLoader())
-        if name == PACKAGE and PathFinder.find_spec(PACKAGE) is None:
+        if name == REAL:
+            return with_loader(ModuleSpec(REAL, None), RealLoader(find(HELPERS, path)))
+        if name == PACKAGE and find(PACKAGE) is None:
             spec = ModuleSpec(PACKAGE, None, is_package=True)
             spec.submodule_search_locations = kit_package()
             return spec
         if name == SPAWN:
-            spec = PathFinder.find_spec(SPAWN, path)
+            spec = find(SPAWN, path)
             return spec and with_loader(spec, SpawnLoader(spec.loader))
         return None
 
@@ -71,7 +92,7 @@ class Helpers(ModuleType):
         # type: (str) -> object
         if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
-        real = self.__dict__.get("_real") or find_real()
+        real = load_real()
         if name == "__all__":
             public = [key for key in vars(real) if not key.startswith("_")] if real else []
             return sorted({"register_ioc_start", *getattr(real, "__all__", public)})
@@ -79,21 +100,40 @@ class Helpers(ModuleType):
             raise AttributeError(
                 "server_common.helpers has no %r here: no real server_common was found" % name
             )
-        self._real = real
         return getattr(real, name)
 
 
-def find_real():
+def load_real():
     # type: () -> ModuleType | None
-    """Load the real `server_common.helpers` under its own name, beside ours."""
-    from importlib.util import module_from_spec
+    """Import the real `server_common.helpers`, if there is one, beside ours.
 
-    spec = PathFinder.find_spec(HELPERS, sys.modules[PACKAGE].__path__)
-    if spec is None or spec.loader is None:
-        return None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    By `import`, which knows what to do with threads, and with modules that import each other.
+    """
+    if REAL not in sys.modules:
+        spec = find(HELPERS, sys.modules[PACKAGE].__path__)
+        if spec is None or spec.loader is None:
+            return None
+    __import__(REAL)
+    return sys.modules[REAL]
+
+
+class RealLoader:
+    """Loads the real `server_common.helpers`, under its own name."""
+
+    def __init__(self, spec):
+        # type: (Any) -> None
+        self.spec = spec
+
+    def create_module(self, spec):  # noqa: ARG002 - importlib's signature
+        # type: (ModuleSpec) -> ModuleType
+        """Make the module as its own loader does."""
+        return module_from_spec(self.spec)
+
+    def exec_module(self, module):
+        # type: (ModuleType) -> None
+        """Run it."""
+        module.__spec__ = self.spec
+        self.spec.loader.exec_module(module)
 
 
 class HelpersLoader:
@@ -125,13 +165,19 @@ class SpawnLoader:
         # type: (ModuleType) -> None
         """Run the real module, then add ourselves to what a child unpickles first."""
         self.real.exec_module(module)
-        original = module.get_preparation_data
+        follow_children(module)
 
-        def get_preparation_data(name):
-            # type: (str) -> dict
-            return dict(original(name), bgrscrpt=Follow())
 
-        vars(module)["get_preparation_data"] = get_preparation_data
+def follow_children(module):
+    # type: (Any) -> None
+    """Have `multiprocessing.spawn` send the hook along with what each child is told."""
+    original = module.get_preparation_data
+
+    def get_preparation_data(name):
+        # type: (str) -> dict
+        return dict(original(name), bgrscrpt=Follow())
+
+    module.get_preparation_data = get_preparation_data
 
 
 class Follow:
@@ -145,7 +191,7 @@ class Follow:
             "_bgrscrpt_hook.follow({fd!r}, {pid!r}, {exe!r})"
         ).format(
             here=os.path.dirname(__file__),
-            fd=channel and channel.fd,
+            fd=channel and channel.script_fd,
             pid=channel and channel.script_pid,
             exe=channel and channel.exe_path,
         )
@@ -162,4 +208,4 @@ def follow(fd, script_pid, exe_path):
             ours = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return  # the script is gone, or this is no Linux: the child runs without a channel
-        bgrscrpt._open(ours, script_pid, exe_path)
+        bgrscrpt._open(ours, script_pid, fd, exe_path)

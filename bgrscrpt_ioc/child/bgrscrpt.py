@@ -5,14 +5,16 @@ script that uses them also runs by hand. No function here blocks for long or fai
 """
 
 import os
+from _json import encode_basestring_ascii as _quoted
 from _thread import allocate_lock
 from itertools import count
-from time import monotonic
+from time import monotonic, sleep
 
 __all__ = ["alive", "message", "progress"]
 
 _PART = 4000  # bytes: a frame must stay below PIPE_BUF (4096), what a pipe takes whole
 _PATIENCE = 1.0  # s to wait for the IOC where a message must not be lost
+_PAUSE = 0.005  # s between two tries; a script may have a `select.py` of its own beside it
 
 
 def alive():
@@ -43,9 +45,10 @@ _channel = None  # type: _Channel | None
 class _Channel:
     """The pipe to the IOC, as this process has it."""
 
-    def __init__(self, fd, script_pid, exe_path):
-        # type: (int, int, str) -> None
+    def __init__(self, fd, script_pid, script_fd, exe_path):
+        # type: (int, int, int, str) -> None
         self.fd = fd
+        self.script_fd = script_fd  # what the script itself has it at
         self.script_pid = script_pid
         self.exe_path = exe_path
         self.identity = self._identify()
@@ -72,12 +75,9 @@ class _Channel:
             try:
                 os.write(self.fd, frame)
             except BlockingIOError:
-                remaining = deadline - monotonic()
-                if remaining <= 0:
+                if monotonic() >= deadline:
                     return False
-                import select
-
-                select.select([], [self.fd], [], remaining)
+                sleep(_PAUSE)
             except OSError:
                 return False  # the IOC is gone
             else:
@@ -85,11 +85,11 @@ class _Channel:
         return False
 
 
-def _open(fd, script_pid, exe_path):
-    # type: (int, int, str) -> None
+def _open(fd, script_pid, script_fd, exe_path):
+    # type: (int, int, int, str) -> None
     """Speak on descriptor `fd` from now on."""
     global _channel  # noqa: PLW0603 - a process has one channel
-    _channel = _Channel(fd, script_pid, exe_path)
+    _channel = _Channel(fd, script_pid, script_fd, exe_path)
 
 
 def _renew_lock():
@@ -107,9 +107,24 @@ if hasattr(os, "register_at_fork"):
 
 def _json(**fields):
     # type: (object) -> str
-    import json
+    return _encoded(fields)
 
-    return json.dumps(fields, default=str)
+
+def _encoded(value):
+    # type: (object) -> str
+    """Write JSON without `import json`: a script may have a `json.py` of its own beside it."""
+    if isinstance(value, dict):
+        items = ("%s:%s" % (_quoted(str(key)), _encoded(item)) for key, item in value.items())
+        return "{%s}" % ",".join(items)
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ",".join(map(_encoded, value))
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        return int.__repr__(value)  # also of an IntEnum
+    if isinstance(value, float) and value - value == 0:  # JSON has no infinity
+        return float.__repr__(value)
+    return _quoted(value if isinstance(value, str) else str(value))
 
 
 def _send(payload, patience=0.0):
@@ -152,6 +167,15 @@ def _register_ioc_start(ioc_name, pv_database=None, prefix=None):
         )
         problem = "" if told else "the IOC does not listen"
     except Exception as error:  # noqa: BLE001 - the call never raises: scripts rely on it
-        problem = str(error)
+        problem = repr(error)
     if problem:
-        os.write(2, ("register_ioc_start: not forwarded: %s\n" % problem).encode())
+        _complain("register_ioc_start: not forwarded: %s\n" % problem)
+
+
+def _complain(text):
+    # type: (str) -> None
+    """Tell the user, where he still listens: daemons close their stderr."""
+    try:  # noqa: SIM105 - contextlib is written in Python: scripts may have their own
+        os.write(2, text.encode("ascii", "backslashreplace"))
+    except OSError:
+        pass

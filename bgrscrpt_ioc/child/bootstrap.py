@@ -1,14 +1,18 @@
 """Becomes the script: sets up what design section 4 promises, then runs it as `__main__`.
 
 Run as `python -I -u bootstrap.py`. Its three pipes: stdin brings the order, stdout takes messages,
-stderr takes output. Cheap on purpose: it imports almost nothing, every millisecond is the user's.
+stderr takes output. It imports nothing that is written in Python: a script may have a `signal.py`
+or a `types.py` of its own beside it, and every millisecond is the user's.
 """
 
+import _signal  # pyright: ignore[reportMissingImports] - `signal` without its imports
 import os
 import sys
 
+_signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # who stops it now shall see no traceback of ours
+
 CANNOT_RUN = 2  # exit code, as of `python no_such_file.py`
-CHANNEL_AT = 200  # the lowest descriptor for the channel: scripts expect the small ones for theirs
+CHANNEL_AT = 200  # the descriptor of the channel: scripts expect the small ones for theirs
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
 
@@ -29,9 +33,10 @@ def read_order():
 
 def take_pipes():
     """Keep stdout's pipe as the channel; join stdout to stderr; put stdin at EOF."""
-    import fcntl
-
-    channel = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, CHANNEL_AT)
+    try:
+        channel = os.dup2(1, CHANNEL_AT, inheritable=False)
+    except OSError:
+        channel = os.dup(1)  # `ulimit -n` is lower
     os.set_blocking(channel, False)
     os.dup2(2, 1)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -54,14 +59,11 @@ def die_with_the_ioc():
 
 def reset_signals():
     """Give the script default handlers, also when the IOC was started with some ignored."""
-    import signal
-
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    kept = {getattr(_signal, name, None) for name in ("SIGPIPE", "SIGXFSZ")}  # Python's own
+    for number in range(1, _signal.NSIG):
+        if number not in kept and _signal.getsignal(number) == _signal.SIG_IGN:
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
 def sha256(data):
@@ -78,16 +80,12 @@ def sha256(data):
 
 def make_main(script):
     """Make the `__main__` that `python script.py` would have."""
-    import builtins
-    from importlib.machinery import SourceFileLoader
-    from types import ModuleType
-
-    module = ModuleType("__main__")
+    module = type(sys)("__main__")
     vars(module).update(
         __file__=script,
         __cached__=None,
-        __loader__=SourceFileLoader("__main__", script),
-        __builtins__=builtins,
+        __loader__=type(__loader__)("__main__", script),
+        __builtins__=sys.modules["builtins"],
         __annotations__={},
     )
     sys.modules["__main__"] = module
@@ -124,10 +122,35 @@ def summary(error, script):
         if filename == script or not where.startswith(name + ":"):
             where = "%s:%d" % (os.path.basename(filename), traceback.tb_lineno)
         traceback = traceback.tb_next
-    import traceback as module
-
-    text = "".join(module.format_exception_only(type(error), error)).strip().split("\n")[0]
+    text = first_line(error)
     return "%s (%s)" % (text, where) if where else text
+
+
+def first_line(error):
+    """Tell an exception without `import traceback`: `ValueError: bad`."""
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ not in ("__main__", "builtins"):
+        name = "%s.%s" % (kind.__module__, name)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - whatever the user's own class does
+        text = "<exception str() failed>"
+    return "%s: %s" % (name, text.split("\n")[0]) if text else name
+
+
+def whole_traceback(error):
+    """Tell it as Python prints it, by the standard `traceback` and no file beside the script."""
+    path, sys.path = sys.path, STANDARD_PATH
+    try:
+        import traceback
+
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+    except Exception as trouble:  # noqa: BLE001 - it can be told in one line, all the same
+        return "no traceback: %r\n" % trouble
+    finally:
+        sys.path = path
+    return "".join(lines)[-30000:]
 
 
 def report(error, script):
@@ -137,15 +160,12 @@ def report(error, script):
         return
     if bgrscrpt._channel is None or os.getpid() != bgrscrpt._channel.script_pid:
         return  # a forked child that fell through: the script itself still runs
-    try:
-        import traceback
-
-        lines = traceback.format_exception(type(error), error, error.__traceback__)
-        fields = {"error": summary(error, script), "traceback": "".join(lines)[-30000:]}
-    except Exception as trouble:  # noqa: BLE001 - e.g. a __str__ that raises: tell what can be told
-        fields = {"error": "%s (%r while telling it)" % (type(error).__name__, trouble)}
-        fields["traceback"] = ""
-    bgrscrpt._send(bgrscrpt._json(kind="failed", **fields), patience=1.0)
+    bgrscrpt._send(
+        bgrscrpt._json(
+            kind="failed", error=summary(error, script), traceback=whole_traceback(error)
+        ),
+        patience=1.0,
+    )
 
 
 def leave_no_frame(hook):
@@ -154,11 +174,21 @@ def leave_no_frame(hook):
     def excepthook(kind, error, traceback):
         sys.excepthook = hook
         traceback = without_ours(traceback)
-        hook(kind, error.with_traceback(traceback), traceback)
+        try:
+            hook(kind, error.with_traceback(traceback), traceback)
+        except SystemExit:
+            raise
+        except BaseException as trouble:  # noqa: BLE001 - told as Python tells it
+            trouble.__traceback__ = without_ours(trouble.__traceback__)
+            sys.stderr.write("Error in sys.excepthook:\n")
+            sys.__excepthook__(type(trouble), trouble, trouble.__traceback__)
+            sys.stderr.write("\nOriginal exception was:\n")
+            sys.__excepthook__(kind, error, traceback)
 
     return excepthook
 
 
+STANDARD_PATH = sys.path[:]
 mode, script, args, search_path = read_order()
 if sys.version_info < (3, 8):
     told = "Python %d.%d is too old: a script needs 3.8 or newer" % sys.version_info[:2]
@@ -175,9 +205,9 @@ import bgrscrpt  # noqa: E402
 del sys.path[0]
 if mode == "run":
     die_with_the_ioc()
-bgrscrpt._open(take_pipes(), os.getpid(), script)
+channel = take_pipes()
+bgrscrpt._open(channel, os.getpid(), channel, script)
 _bgrscrpt_hook.install()
-reset_signals()
 __import__("faulthandler").enable()
 sys.argv = [script, *args]
 sys.path[:0] = [os.path.dirname(os.path.realpath(script)), *search_path]
@@ -188,19 +218,20 @@ try:
     if mode == "check":
         sys.exit(0)
     bgrscrpt._send(
-        '{"kind":"began","pid":%d,"sha256":"%s","python":"%d.%d.%d","executable":%s}'
-        % (
-            os.getpid(),
-            sha256(source),
-            *sys.version_info[:3],
-            __import__("_json").encode_basestring_ascii(sys.executable),
+        bgrscrpt._json(
+            kind="began",
+            pid=os.getpid(),
+            sha256=sha256(source),
+            python="%d.%d.%d" % sys.version_info[:3],
+            executable=sys.executable,
         ),
         patience=1.0,
     )
     del source
+    reset_signals()
     exec(code, sys.modules["__main__"].__dict__)  # noqa: S102 - what this file is for
 except BaseException as error:
     report(error, script)
     if not isinstance(error, SystemExit):
-        sys.excepthook = leave_no_frame(sys.excepthook)
+        sys.excepthook = leave_no_frame(getattr(sys, "excepthook", sys.__excepthook__))
     raise

@@ -56,7 +56,7 @@ class Output:
     def warn(self, text: str) -> None:
         """Say something to the script's user, among the script's own lines."""
         self.end()
-        self.write(f"{self._name}: {text}\n".encode())
+        self.write(f"bgrscrpt-ioc: {text}\n".encode())
 
     def file_changed(self) -> None:
         """The file's path, trouble or count of lost lines may be another now."""

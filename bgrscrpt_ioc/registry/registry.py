@@ -275,7 +275,7 @@ class Registry:
             if was_away:
                 self._told.clear()
         if was_away:
-            log.info("the registry answers again: %s", masked(self._url))
+            log.info("registry: it answers again: %s", masked(self._url))
 
     def _say_of_journal(self, problems: Sequence[str]) -> None:
         with self._changed:
@@ -292,7 +292,7 @@ class Registry:
             if line in self._told:
                 return
             self._told.add(line)
-        log.log(level, "%s", line)
+        log.log(level, "registry: %s", line)
 
     def _tell(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

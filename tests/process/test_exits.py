@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,52 @@ async def test_no_working_directory(script: Path, runner: Runner) -> None:
     """A working directory that is none is named."""
     with pytest.raises(SpawnError, match="cwd /nowhere is not a directory"):
         await runner.run(script, cwd=Path("/nowhere"))
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Be somebody whom file modes keep out."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("inner", ["", "inner"])
+async def test_a_working_directory_that_is_closed(
+    tmp_path: Path, script: Path, runner: Runner, inner: str
+) -> None:
+    """A working directory that we may not enter, or not even look for, is named."""
+    closed = tmp_path / "closed"
+    (closed / "inner").mkdir(parents=True)
+    closed.chmod(0)
+    with without_rights(), pytest.raises(SpawnError, match=f"cwd {closed / inner} "):
+        runner.launch(script, cwd=closed / inner)
+    closed.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("raise ValueError('a\\nb')", "ValueError: a (script.py:1)"),
+        ("import csv\nraise csv.Error", "_csv.Error (script.py:2)"),
+        ("class E(Exception):\n  def __str__(self): 1/0\nraise E", "E: <exception str() failed>"),
+        ("import sys\nsys.path.clear()\n1/0", "ZeroDivisionError: division by zero (script.py:3)"),
+        ("raise SystemExit(('a', 1))", "SystemExit: ('a', 1) (script.py:1)"),
+        ("import sibling", "ValueError: there (script.py:1)"),
+        ("x = '\\udcff'\nraise ValueError(x)", "ValueError: ? (script.py:2)"),
+    ],
+)
+async def test_errors_in_one_line(script: Path, runner: Runner, text: str, error: str) -> None:
+    """One line, with the class as Python names it and the script's own line."""
+    script.with_name("sibling.py").write_text("raise ValueError('there')\n")
+    script.write_text(text + "\n")
+    heard = await runner.run(script)
+    assert heard.failure is not None
+    assert heard.failure.error.startswith(error)
 
 
 async def test_arguments_without_end(script: Path, runner: Runner) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.messages import Registered
+from bgrscrpt_ioc.messages import Progressed, Registered
 from tests.process.scripts import Heard, Runner, interpreters
 
 SUPPORTED = {version: path for version, path in interpreters().items() if version >= (3, 8)}
@@ -194,5 +194,101 @@ async def test_a_call_that_cannot_be_forwarded(script: Path, runner: Runner) -> 
         "pvs = {}\npvs['itself'] = pvs\nregister_ioc_start('X', pvs)\nprint('goes on')\n"
     )
     heard = await runner.run(script)
-    assert heard.text.startswith(b"register_ioc_start: not forwarded: Circular reference")
+    assert heard.text.startswith(b"register_ioc_start: not forwarded: RecursionError")
     assert heard.text.endswith(b"goes on\n")
+
+
+async def test_values_that_json_has_not(script: Path, runner: Runner) -> None:
+    """Keys of any kind, tuples, infinities, enums and subclasses of text arrive as they read."""
+    script.write_text(
+        "from server_common.helpers import register_ioc_start\n"
+        "import enum\n"
+        "class Kind(str, enum.Enum):\n    AI = 'ai'\n"
+        "class Number(enum.IntEnum):\n    ONE = 1\n"
+        "pv = {1: (1.5, None), 'b': [True, float('inf')], 'c': Kind.AI, 'd': Number.ONE}\n"
+        "register_ioc_start('X', {'A': pv})\n"
+    )
+    heard = await runner.run(script)
+    (call,) = (each for each in heard.messages if isinstance(each, Registered))
+    assert call.pv_database == {"A": {"1": [1.5, None], "b": [True, "inf"], "c": "ai", "d": 1}}
+
+
+async def test_a_daemon_that_has_closed_all(script: Path, runner: Runner) -> None:
+    """Where neither the IOC nor the user can be told anything, the call still returns."""
+    script.write_text(
+        "import os\nfrom server_common.helpers import register_ioc_start\n"
+        "os.closerange(0, 1024)\nos._exit(0 if register_ioc_start('X') is None else 1)\n"
+    )
+    heard = await runner.run(script)
+    assert (names(heard), heard.code) == ([], 0)
+
+
+EDITABLE = """
+import sys
+from importlib.machinery import PathFinder
+class EditableFinder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "server_common":
+            return PathFinder.find_spec(name, [{site!r}])
+sys.meta_path.append(EditableFinder)
+from server_common.helpers import register_ioc_start, MACROS
+import server_common.other
+print(MACROS, server_common.__file__)
+register_ioc_start("X")
+"""
+
+
+async def test_an_editable_install(script: Path, runner: Runner, tmp_path: Path) -> None:
+    """A real package that only a finder of its own finds, as `pip install -e` leaves it."""
+    site = real(tmp_path / "site")
+    script.write_text(EDITABLE.format(site=str(site)))
+    heard = await runner.run(script)
+    assert names(heard) == ["X"]
+    assert heard.text.decode().splitlines()[-1].endswith("server_common/__init__.py")
+
+
+async def test_real_modules_that_import_each_other(
+    script: Path, runner: Runner, tmp_path: Path
+) -> None:
+    """A module that the real `helpers` imports may take from it what it has by then."""
+    helpers = "MACROS = {}\nfrom .other import VALUE\n"
+    site = real(tmp_path / "site", helpers)
+    (site / "server_common" / "other.py").write_text(
+        "from server_common.helpers import MACROS, register_ioc_start\nVALUE = MACROS\n"
+    )
+    script.write_text("from server_common.helpers import VALUE\nprint(VALUE)\n")
+    heard = await runner.run(script, search_path=(str(site),))
+    assert heard.text == b"{}\n"
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+async def test_children_of_children(script: Path, runner: Runner, method: str) -> None:
+    """The hook follows to whatever depth fresh interpreters are started."""
+    script.write_text(
+        "import multiprocessing as mp\n"
+        "def deep():\n"
+        "    from server_common.helpers import register_ioc_start\n"
+        "    import bgrscrpt\n    register_ioc_start('X')\n    bgrscrpt.progress(50)\n"
+        "def middle():\n    run(deep)\n"
+        "def run(target):\n"
+        f"    child = mp.get_context('{method}').Process(target=target)\n"
+        "    child.start(); child.join()\n"
+        "if __name__ == '__main__':\n    run(middle)\n"
+    )
+    heard = await runner.run(script)
+    assert (heard.text, names(heard)) == (b"", ["X"])
+    assert Progressed(50) in heard.messages
+
+
+async def test_the_real_module_is_asked_by_name_only(
+    script: Path, runner: Runner, tmp_path: Path
+) -> None:
+    """What inspects all modules (reload, getsource, dir) does not load the real one."""
+    script.write_text(
+        "import importlib, inspect\nfrom server_common import helpers\n"
+        "importlib.reload(helpers)\ndir(helpers)\ninspect.getmodule(inspect.currentframe())\n"
+        "print(helpers.__name__, helpers.__doc__, hasattr(helpers, '__file__'))\n"
+    )
+    heard = await runner.run(script, search_path=(str(real(tmp_path / "site")),))
+    assert heard.text == b"server_common.helpers None False\n"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,8 +13,9 @@ import psutil
 import pytest
 
 from bgrscrpt_ioc.events import Sign
+from bgrscrpt_ioc.messages import Said
 from bgrscrpt_ioc.process import CHUNK
-from tests.process.scripts import Runner, alive
+from tests.process.scripts import DEADLINE, Runner, alive
 
 DAEMON = """
 import os, time
@@ -183,3 +187,51 @@ async def test_a_forger_is_no_script(script: Path, runner: Runner) -> None:
     process, heard = runner.launch(script)
     await heard.until_printed(b"up\n")
     assert process.script_pid == process.pid
+
+
+async def test_a_stop_before_the_script_begins(script: Path, runner: Runner) -> None:
+    """Stopped while its file is still read, it ends at once, and without a traceback of ours."""
+    os.mkfifo(script)  # whose reader waits for a writer
+    process, heard = runner.launch(script)
+    writer = await opened(script)
+    process.send(Sign.INTERRUPT)
+    await heard.until("has_exited")
+    os.close(writer)
+    assert (heard.reason, heard.text, heard.messages) == ("SIGINT", b"", [])
+
+
+async def opened(fifo: Path) -> int:
+    """Open it for writing as soon as somebody reads it."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            with contextlib.suppress(OSError):
+                return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            await asyncio.sleep(0.005)
+
+
+async def test_signals_that_the_ioc_ignores(script: Path, runner: Runner) -> None:
+    """Started by `nohup` or by a shell's `&`, an IOC still gives its scripts default handlers."""
+    script.write_text(
+        "import signal\nprint([int(n) for n in signal.valid_signals() - {9, 19, 32, 33}"
+        " if signal.getsignal(n) == signal.SIG_IGN])\n"
+    )
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        _, heard = runner.launch(script)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    await heard.until("has_exited")
+    assert heard.text.decode() == f"{[int(signal.SIGPIPE), int(signal.SIGXFSZ)]}\n"
+
+
+async def test_few_descriptors(script: Path, runner: Runner) -> None:
+    """With a `ulimit -n` below the channel's usual place it gets another."""
+    wrapper = script.with_name("python")
+    wrapper.write_text(f'#!/bin/sh\nulimit -n 64\nexec "{sys.executable}" "$@"\n')
+    wrapper.chmod(0o755)
+    script.write_text("import bgrscrpt\nbgrscrpt.message('x')\nprint('fine')\n")
+    heard = await runner.run(script, str(wrapper))
+    assert heard.text == b"fine\n"
+    assert Said("x") in heard.messages

@@ -218,6 +218,14 @@ async def test_failure_tells_why(bench: Bench) -> None:
     assert readings.value("STATUS:MSG") == "exit 1: ValueError: bad (script.py:1)"
 
 
+async def test_the_ioc_log_has_alarms(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Who reads the IOC's own log sees that a script is in alarm, and why."""
+    supervisor = bench.supervise("raise ValueError('bad')\n", restart="never")
+    await supervisor.start("a@h")
+    await bench.readings.until("STATUS", State.FAILED)
+    assert "BGRSCRPT_01: Failed: exit 1: ValueError: bad (script.py:1)" in caplog.messages
+
+
 async def test_a_script_that_does_not_compile(bench: Bench) -> None:
     """START of a script with a SyntaxError fails with that error."""
     supervisor = bench.supervise("x = = 1\n", restart="never")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bgrscrpt_ioc.messages import Registered, Said, ScriptBegan
 from tests.process.scripts import Runner, by_hand, interpreters
 from tests.process.torture import RAW, SCRIPTS
 
@@ -22,6 +23,7 @@ TELLING = (
     "thread_outlives_main",
     "warnings",
 )
+SHADOWED = ("signal", "enum", "types", "functools", "warnings", "fcntl", "select", "json", "re")
 NAMES = {
     "spaces and 'quotes'": 'it\'s a "script" $(x).py',
     "letters of any alphabet": "größe Ж 温度.py",
@@ -99,3 +101,60 @@ async def test_a_segfault(tmp_path: Path, runner: Runner) -> None:
     assert heard.code == code
     assert heard.text.startswith(b"a\nFatal Python error: Segmentation fault\n")
     assert f'File "{script}", line 3'.encode() in heard.text
+
+
+async def test_an_abort(tmp_path: Path, runner: Runner) -> None:
+    """As a segfault; the dump has one frame more than by `-X faulthandler`: the bootstrap's."""
+    script = tmp_path / "script.py"
+    script.write_text("import os\nprint('a', flush=True)\nos.abort()\n")
+    _, code = by_hand(script)
+    heard = await runner.run(script)
+    assert heard.code == code
+    assert heard.text.startswith(b"a\nFatal Python error: Aborted\n")
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+async def test_modules_with_names_of_the_standard_library(
+    tmp_path: Path, runner: Runner, version: tuple[int, int]
+) -> None:
+    """A script gets the modules beside it, whatever they are called: we have imported none."""
+    for name in SHADOWED:
+        (tmp_path / f"{name}.py").write_text(f"X = 'my {name}'\n")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import bgrscrpt\nbgrscrpt.message('x')\nfrom server_common.helpers import"
+        " register_ioc_start\nregister_ioc_start('X', {'PV': {'type': 'ai'}})\n"
+        + "".join(f"import {name}\nprint({name}.X)\n" for name in SHADOWED)
+    )
+    heard = await runner.run(script, SUPPORTED[version])
+    assert heard.text.decode() == "".join(f"my {name}\n" for name in SHADOWED)
+    assert [type(each) for each in heard.messages] == [ScriptBegan, Said, Registered]
+
+
+@pytest.mark.parametrize("name", ["traceback", "token"])
+async def test_an_exception_beside_a_module_that_telling_it_needs(
+    tmp_path: Path, runner: Runner, name: str
+) -> None:
+    """A `traceback.py` beside the script is not imported in order to tell its error."""
+    (tmp_path / f"{name}.py").write_text("print('imported')\n")
+    script = tmp_path / "script.py"
+    script.write_text("1 / 0\n")
+    heard = await runner.run(script)
+    assert b"imported" not in heard.text
+    assert heard.failure is not None
+    assert heard.failure.error == "ZeroDivisionError: division by zero (script.py:1)"
+    assert heard.failure.traceback.encode() == heard.text
+
+
+async def test_what_is_inherently_different(tmp_path: Path, runner: Runner) -> None:
+    """The stack ends in a frame of ours, the interpreter is isolated, the session its own."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\nframe, depth = sys._getframe(), 0\n"
+        "while frame:\n    frame, depth = frame.f_back, depth + 1\n"
+        "print(depth, sys.flags.isolated, os.getsid(0) == os.getpid())\n"
+    )
+    output, _ = by_hand(script)
+    heard = await runner.run(script)
+    assert output == b"1 0 False\n"
+    assert heard.text == b"2 1 True\n"

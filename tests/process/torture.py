@@ -29,6 +29,38 @@ import sys
 sys.excepthook = lambda kind, error, traceback: print("mine:", kind, error, traceback.tb_lineno)
 raise ValueError("x")
 """,
+    "excepthook_that_raises": """
+import sys
+def hook(*args): raise RuntimeError("in the hook")
+sys.excepthook = hook
+def f(): 1 / 0
+f()
+""",
+    "excepthook_that_exits": """
+import sys
+sys.excepthook = lambda *args: sys.exit(9)
+1 / 0
+""",
+    "no_excepthook": "import sys\nsys.excepthook = None\n1 / 0\n",
+    "search_path_lost": "import sys\nsys.path.clear()\n1 / 0\n",
+    "asyncio_exception": """
+import asyncio
+async def main(): raise ValueError("in a task")
+asyncio.run(main())
+""",
+    "exit_tuple": "raise SystemExit(('a', 1))\n",
+    "exit_builtin": "exit('bye')\n",
+    "exception_group": "raise ExceptionGroup('g', [ValueError(1), TypeError(2)])\n",
+    "base_exception": "raise BaseException('b')\n",
+    "exception_of_many_lines": "raise ValueError('a\\nb\\n')\n",
+    "memory_error": "bytearray(1 << 62)\n",
+    "import_of_nothing": "from . import nothing\n",
+    "fork_falls_through": """
+import os
+if os.fork():
+    os.wait()
+1 / 0
+""",
     "kill_itself": "import os\nprint('a', flush=True)\nos.kill(os.getpid(), 9)\n",
     "terminate_itself": "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n",
     "interrupt_itself": "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n",
@@ -125,6 +157,38 @@ if __name__ == "__main__":
     with ProcessPoolExecutor(1) as pool:
         print(list(pool.map(abs, [-1, -2])))
 """,
+    "multiprocessing_in_depth": """
+import multiprocessing as mp
+def deep(queue): queue.put("deep")
+def middle(queue):
+    process = mp.get_context("spawn").Process(target=deep, args=(queue,))
+    process.start(); process.join()
+if __name__ == "__main__":
+    queue = mp.get_context("spawn").Queue()
+    process = mp.get_context("spawn").Process(target=middle, args=(queue,))
+    process.start()
+    print(queue.get())
+    process.join()
+""",
+    "exception_in_a_spawned_child": """
+import multiprocessing as mp
+def broken(): raise ValueError("in a child")
+if __name__ == "__main__":
+    process = mp.get_context("spawn").Process(target=broken, name="P")
+    process.start(); process.join()
+    print(process.exitcode)
+""",
+    "daemon": """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(0, 1024)
+        time.sleep(0.1)
+    os._exit(0)
+os.wait()
+print("end")
+""",
     "fork_and_write": """
 import os, sys
 pid = os.fork()
@@ -182,6 +246,8 @@ sys.stdout = io.StringIO()
 print("never")
 sys.stderr.write("x")
 """,
+    "no_stdout": "import sys\nprint('a')\nsys.stdout = None\nprint('never')\n1 / 0\n",
+    "no_stderr": "import sys\nsys.stderr = None\n1 / 0\n",
     "close_all_descriptors": """
 import os
 os.closerange(3, 1024)
@@ -235,6 +301,8 @@ def f():
 print(inspect.getsource(f), inspect.getsourcefile(f) == __file__)
 """,
     "import_of_a_sibling": "import sibling\nprint(sibling.VALUE, sibling.__name__)\n",
+    "reload": "import importlib, sibling\nprint(importlib.reload(sibling).VALUE)\n",
+    "main_imported": "import __main__\nprint(__main__.__file__ == __file__)\n",
     "future_annotations": """
 from __future__ import annotations
 def f(x: nonsense) -> None: pass
