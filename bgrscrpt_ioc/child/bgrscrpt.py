@@ -14,6 +14,7 @@ __all__ = ["alive", "message", "progress"]
 
 _PART = 4000  # bytes: a frame must stay below PIPE_BUF (4096), what a pipe takes whole
 _PATIENCE = 1.0  # s to wait for the IOC where a message must not be lost
+_MOMENT = 0.05  # s to wait for another thread where a message may be lost
 _PAUSE = 0.005  # s between two tries; a script may have a `select.py` of its own beside it
 
 
@@ -131,19 +132,23 @@ def _send(payload, patience=0.0):
     # type: (str, float) -> bool
     """Send one message; False when it could not be."""
     channel = _channel
-    if channel is None or not _lock.acquire(timeout=_PATIENCE):
+    if channel is None or not _lock.acquire(timeout=max(patience, _MOMENT)):
         return False
     try:
         sender, data = b"%d" % os.getpid(), payload.encode("ascii")
         if channel.cut_short and not channel.write(sender + b"=\n", patience):
             return False
-        channel.cut_short = False
+        begun = False
         while len(data) > _PART:
-            if not channel.write(sender + b"+" + data[:_PART] + b"\n", _PATIENCE):
-                channel.cut_short = True
-                return False
-            data = data[_PART:]
-        return channel.write(sender + b"=" + data + b"\n", patience)
+            if not channel.write(sender + b"+" + data[:_PART] + b"\n", patience):
+                break
+            data, begun, patience = data[_PART:], True, _PATIENCE  # once begun, worth a wait
+        else:
+            if channel.write(sender + b"=" + data + b"\n", patience):
+                channel.cut_short = False
+                return True
+        channel.cut_short = begun
+        return False
     finally:
         _lock.release()
 

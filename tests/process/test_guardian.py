@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +71,26 @@ def test_it_ends_when_there_is_nothing_to_kill() -> None:
         [sys.executable, "-I", "-S", str(GUARDIAN), MARK], input=b"", timeout=30, check=False
     )
     assert guardian.returncode == 0
+
+
+def test_it_outlives_the_signals_that_end_the_ioc(stack: ExitStack) -> None:
+    """SIGINT, SIGTERM and SIGHUP, which may be sent to all, do not keep it from its work."""
+    told = Sleeper(stack, leads=True)
+    guardian = stack.enter_context(
+        subprocess.Popen([sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE)
+    )
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while not ignores(guardian.pid, numbers) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    for number in numbers:
+        guardian.send_signal(number)
+    guardian.communicate(f"+{told.process.pid}\n".encode(), timeout=30)
+    assert (guardian.returncode, told.process.wait(30)) == (0, -9)
+
+
+def ignores(pid: int, numbers: tuple[int, ...]) -> bool:
+    """Whether a process ignores all these signals."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.partition("SigIgn:")[2].split()[0], 16)
+    return all(mask >> (number - 1) & 1 for number in numbers)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bgrscrpt_ioc.child import bgrscrpt
 from bgrscrpt_ioc.launch import BOOTSTRAP
-from bgrscrpt_ioc.messages import Alive, Message, Progressed, Said, ScriptBegan
-from tests.process.scripts import Runner
+from bgrscrpt_ioc.messages import (
+    Alive,
+    Message,
+    MessageReader,
+    Progressed,
+    Refused,
+    Said,
+    ScriptBegan,
+)
+from tests.process.scripts import DEADLINE, Runner
 
 
 @pytest.fixture
@@ -107,3 +120,51 @@ async def test_a_channel_that_the_script_has_closed(script: Path, runner: Runner
     assert heard.text == b"ok\n"
     assert said(heard.messages) == []
     assert not any(path.stat().st_size for path in script.parent.glob("f*"))
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """This process is the script, on a channel of one page; its reading end."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    monkeypatch.setattr(bgrscrpt, "_PATIENCE", 0.02)
+    bgrscrpt._open(writing, os.getpid(), writing, "/script.py")
+    yield reading
+    monkeypatch.setattr(bgrscrpt, "_channel", None)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_message_that_was_cut_short(narrow: int) -> None:
+    """What could be sent only in part is given up; the next message is whole."""
+    bgrscrpt.message("Ж" * 1000)  # two frames, of which the pipe takes one
+    reader = MessageReader()
+    assert list(reader.feed(os.read(narrow, 8192))) == []
+    bgrscrpt.message("whole")
+    kinds = list(reader.feed(os.read(narrow, 8192)))
+    assert isinstance(kinds[0], Refused)
+    assert kinds[1:] == [Said("whole")]
+
+
+def test_a_full_channel_drops_and_goes_on(narrow: int) -> None:
+    """A message that finds no room is gone, whole; the next that does arrives."""
+    while bgrscrpt._send("{}"):
+        pass
+    bgrscrpt.message("lost")
+    bgrscrpt.message("Ж" * 1000)
+    os.read(narrow, 8192)
+    bgrscrpt.message("heard")
+    assert list(MessageReader().feed(os.read(narrow, 8192))) == [Said("heard")]
+
+
+def test_another_thread_that_waits_for_room(narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another thread waits for room `alive` gives up, and does not wait as long."""
+    monkeypatch.setattr(bgrscrpt, "_PATIENCE", DEADLINE)
+    begin = time.monotonic()
+    with bgrscrpt._lock:  # as the other thread has it
+        bgrscrpt.alive()
+    assert time.monotonic() - begin < DEADLINE / 2
+    with pytest.raises(BlockingIOError):
+        os.read(narrow, 1)
