@@ -74,14 +74,18 @@ def main():
     mark = os.fsencode(sys.argv[1])
     sessions = told_sessions()
     deadline = time.monotonic() + PATIENCE
+    stopped = set()
     while time.monotonic() < deadline:
         found = victims(sessions, mark)
         if not found:
             break
-        for pid in found:
+        # First all are stopped: what is killed while it forks leaves a child that nobody has seen.
+        moving = found - stopped
+        for pid in moving or found:
             with contextlib.suppress(OSError):  # gone already
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)  # let the kernel reap; who forked meanwhile is found in the next round
+                os.kill(pid, signal.SIGSTOP if moving else signal.SIGKILL)
+        stopped |= moving
+        time.sleep(0.01)  # until they have stopped, or are reaped: nobody tells us
 
 
 if __name__ == "__main__":
