@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +209,7 @@ def test_registration_reaches_the_registry(bench: Bench) -> None:
     )
     client.put_callback(P + "START")
     until(lambda: client.get(P + "REGISTERED", STRING) == "Yes")
-    with sqlite3.connect(bench.directory / "state" / "iocdb.sqlite") as database:
+    with closing(sqlite3.connect(bench.directory / "state" / "iocdb.sqlite")) as database:
         run = database.execute("SELECT iocname, pid, running FROM iocrt").fetchall()
         pvs = database.execute("SELECT pvname FROM pvs").fetchall()
         kept = database.execute("SELECT value FROM pvinfo WHERE pvname = ?", (P + "STATUS",))

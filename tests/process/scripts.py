@@ -151,14 +151,14 @@ def interpreters() -> dict[tuple[int, int], str]:
     for path in candidates():
         with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
             told = subprocess.run(
-                [path, "-c", "import sys; print(*sys.version_info[:2])"],
+                [path, "-c", "import sys; print(*sys.version_info[:2], sys.executable)"],
                 capture_output=True,
                 timeout=10,
                 check=False,
             )
             if told.returncode == 0:
-                major, minor = map(int, told.stdout.split())
-                found.setdefault((major, minor), str(path))
+                major, minor, executable = told.stdout.decode().split(maxsplit=2)
+                found.setdefault((int(major), int(minor)), executable.strip())
     return dict(sorted((version, path) for version, path in found.items() if version >= (3, 4)))
 
 

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -399,12 +400,12 @@ async def test_registration_reaches_the_database(bench: Bench) -> None:
     await supervisor.start("a@h")
     await bench.readings.until("REGISTERED", 1)
     query = "SELECT pid, running, exe_path FROM iocrt"
-    with sqlite3.connect(bench.database) as database:
+    with closing(sqlite3.connect(bench.database)) as database:
         row = database.execute(query).fetchone()
     assert row == (bench.readings.value("PID"), 1, str(bench.script)[:100])
     await supervisor.stop("a@h")
     await asyncio.to_thread(bench.registry.close, DEADLINE)
-    with sqlite3.connect(bench.database) as database:
+    with closing(sqlite3.connect(bench.database)) as database:
         assert database.execute(query).fetchone()[:2] == (None, 0)
 
 

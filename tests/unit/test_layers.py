@@ -49,7 +49,9 @@ MODULES = sorted(
 )
 CHILD_FILES = sorted(CHILD.rglob("*.py"))
 # The script's interpreter may be another than this one: what some version of Python has.
-CHILD_MAY_IMPORT = sys.stdlib_module_names | {path.stem for path in CHILD_FILES} | {"_sha2"}
+CHILD_MAY_IMPORT = (
+    sys.stdlib_module_names | {path.stem for path in CHILD_FILES} | {"_sha2", "_sha256"}
+)
 
 
 def source(module: str) -> Path:
