@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,8 +21,6 @@ _number = count(1)
 def mariadb_server() -> Iterator[MariaDb]:
     if missing := missing_programs():
         text = f"no {' and no '.join(missing)}: apt-get install mariadb-server to run this test"
-        if os.environ.get("CI") == "true":
-            pytest.fail(text)
         pytest.skip(text)
     directory = Path(tempfile.mkdtemp(prefix="bgr-db-"))
     server = MariaDb(directory)
