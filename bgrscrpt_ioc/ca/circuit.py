@@ -171,7 +171,9 @@ class Circuit(Link):
             return
         by = asker(self._user, self._claimed_host, self.peer)
         try:
-            channel.put(elements(request), by, partial(self._written, request))
+            payload = b"".join(request.buffers)
+            values = wire.unpack(request.data_type, request.data_count, payload)
+            channel.put(values, by, partial(self._written, request))
         except wire.ConversionError as error:
             log.info("%s: put by %s refused: %s", channel.name, by, error)
             self._fail(request, ca.CAStatus.ECA_PUTFAIL)
@@ -287,18 +289,3 @@ def asker(user: str, claimed_host: str, peer: str) -> str:
 
 def _name(text: str) -> str:
     return re.sub(r"[^\w.\-]", "?", text)[:40] or "?"
-
-
-def elements(request: Any) -> list[object]:
-    """What a put carries: numbers, or bytes for texts.
-
-    Raises:
-        wire.ConversionError: it is no plain value, or fewer bytes than it says.
-    """
-    if request.data_type > ChannelType.DOUBLE:
-        raise wire.ConversionError(f"{request.data_type.name} cannot be put")
-    try:
-        data = request.data
-    except ValueError as error:
-        raise wire.ConversionError(f"bytes of no {request.data_type.name}: {error}") from error
-    return data.tolist() if hasattr(data, "tolist") else list(data)

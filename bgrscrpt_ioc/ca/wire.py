@@ -67,6 +67,30 @@ def pack_strings(texts: Iterable[str]) -> bytes:
     return b"".join(cut(text, STRING_SIZE - 1).ljust(STRING_SIZE, b"\0") for text in texts)
 
 
+def unpack(kind: ChannelType, count: int, payload: bytes) -> list[Any]:
+    """The `count` elements of a plain value: numbers, or bytes without what follows their NUL.
+
+    Raises:
+        ConversionError: it is no plain type, or there are fewer bytes than that.
+    """
+    if kind is ChannelType.STRING:  # the last may be sent without the zeros that it would end with
+        starts = range(0, min(count * STRING_SIZE, len(payload)), STRING_SIZE)
+        values: list[Any] = [payload[at : at + STRING_SIZE].split(b"\0")[0] for at in starts]
+    elif kind in _FORMATS:
+        code = _FORMATS[kind][0]
+        values = [each for (each,) in struct.iter_unpack(f">{code}", _whole(payload, code, count))]
+    else:
+        raise ConversionError(f"{kind.name} cannot be put")
+    if len(values) < count:
+        raise ConversionError(f"{len(payload)} bytes are not {count} of {kind.name}")
+    return values
+
+
+def _whole(payload: bytes, code: str, count: int) -> bytes:
+    size = struct.calcsize(f">{code}")
+    return payload[: min(count, len(payload) // size) * size]
+
+
 def padded(data: bytes, kind: ChannelType, count: int) -> bytes:
     """Exactly `count` elements of what `kind` asks for, zeros where there are no more."""
     native = native_type(kind)

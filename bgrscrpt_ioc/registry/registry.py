@@ -204,7 +204,7 @@ class Registry:
         except JournalError as error:
             left, problems = [], [str(error)]
         with self._changed:
-            self._ledger.recover(names, left, when)
+            self._ledger.recover(() if nothing_yet(self._url) else names, left, when)
             self._start_threads()
         for problem in problems:
             self._log_once(logging.ERROR, problem)
@@ -298,6 +298,15 @@ class Registry:
         for entry in entries:
             with suppress(RuntimeError):  # the IOC's event loop is closed: nobody is left to know
                 self._on_change(entry.name)
+
+
+def nothing_yet(url: str) -> bool:
+    """Is it a file of SQLite that nobody has made yet? Then no row in it waits to be reconciled.
+
+    Told without SQLAlchemy, which an IOC whose scripts register nothing never imports.
+    """
+    scheme, _, path = url.partition(":///")
+    return scheme == "sqlite" and not path.startswith(("file:", ":")) and not Path(path).exists()
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread | None:

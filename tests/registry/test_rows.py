@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +130,23 @@ def test_rows_of_a_dead_ioc(backend: Backend, watch: Watch, found: int) -> None:
     assert backend.sql(TIMES, NAME) == [(RUNNING[0], stop, 0)]
     assert backend.sql(TIMES, "OTHER") == [RUNNING]
     assert backend.sql("SELECT COUNT(*) FROM iocs") == [(2,)]
+
+
+def test_no_rows_before_the_first_registration(tmp_path: Path) -> None:
+    """Where no file is yet, no row needs to be stopped: none is made, nor SQLAlchemy imported."""
+    code = f"""
+import sys, time
+from pathlib import Path
+from bgrscrpt_ioc.registry.registry import Registry
+
+registry = Registry("sqlite:///{tmp_path}/iocdb.sqlite", Path("{tmp_path}"), print)
+registry.reconcile(["BGRSCRPT_01"], time.time())
+registry.close(10.0)
+print("sqlalchemy" in sys.modules, registry.status("BGRSCRPT_01").message)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("False")
+    assert list(tmp_path.glob("*.sqlite")) == []
 
 
 def test_table_for_people(backend: Backend, watch: Watch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -137,3 +138,12 @@ def test_a_library_stays_in_its_place(library: str, homes: set[str]) -> None:
     """A library that shapes code around itself is imported only where it belongs."""
     users = {module for module in MODULES if library in foreign(source(module))}
     assert users <= homes
+
+
+def test_a_serving_ioc_imports_what_it_needs() -> None:
+    """Neither numpy, which caproto would take, nor what only some uses need costs every start."""
+    code = "import sys, bgrscrpt_ioc.ioc, bgrscrpt_ioc.cli; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in told.stdout.split()}
+    assert loaded >= {"bgrscrpt_ioc", "caproto"}
+    assert not loaded & {"numpy", "sqlalchemy", "pymysql", "epics", "rich"}

@@ -27,6 +27,28 @@ def test_all_numbers_can_be_packed(kind: ChannelType, values: list[float]) -> No
         assert found == value or value not in range(128)
 
 
+@given(NATIVES, st.lists(st.integers(0, 127), max_size=5), st.binary(max_size=8))
+def test_what_is_packed_can_be_put(kind: ChannelType, values: list[int], more: bytes) -> None:
+    """A put carries as many elements as it says; bytes that follow them are padding."""
+    assert wire.unpack(kind, len(values), wire.pack(kind, values) + more) == values
+
+
+@given(st.lists(st.binary(max_size=39).filter(lambda text: b"\0" not in text), min_size=1))
+def test_strings_can_be_put(texts: list[bytes]) -> None:
+    """Strings end at their NUL; the zeros of the last need not be sent."""
+    payload = b"".join(text.ljust(40, b"\0") for text in texts)
+    assert wire.unpack(ChannelType.STRING, len(texts), payload) == texts
+    short = payload[: 40 * (len(texts) - 1) + len(texts[-1]) + 1]
+    assert wire.unpack(ChannelType.STRING, len(texts), short) == texts
+
+
+@given(st.sampled_from(list(ChannelType)), st.integers(1, 9), st.binary(max_size=30))
+def test_too_few_bytes_cannot_be_put(kind: ChannelType, count: int, payload: bytes) -> None:
+    """What says to be more than it is, or is no plain value, is refused and nothing else."""
+    with suppress(wire.ConversionError):
+        assert len(wire.unpack(kind, count, payload)) == count
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "packed"),
     [
