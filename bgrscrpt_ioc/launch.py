@@ -15,6 +15,10 @@ COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run
 NO_KIT = Path(__file__).with_name("child") / "no_kit"  # what KIT_ROOT is where there is no kit
 
 
+# To run it, to compile it and no more, or to wait until it shall do either.
+Mode = Literal["run", "check", "standby"]
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One script and all that its interpreter is given; `environ` is all of it."""
@@ -26,16 +30,20 @@ class Launch:
     search_path: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     cookie: str = ""
+    preload: tuple[str, ...] = ()  # modules that it imports while it waits
 
     @property
     def command(self) -> list[str]:
         """The interpreter's command line; the script's name is in the order, not here."""
         return [self.python, "-I", "-u", str(BOOTSTRAP)]
 
-    def order(self, mode: Literal["run", "check"]) -> bytes:
-        """What the bootstrap reads from its stdin, up to EOF: NUL-terminated fields."""
-        fields = [mode, str(self.script), str(len(self.args)), *self.args, *self.search_path]
-        return b"".join(os.fsencode(item) + b"\0" for item in fields)
+    def order(self, mode: Mode) -> bytes:
+        """What the bootstrap reads from its stdin: the length, and NUL-terminated fields."""
+        fields = [mode, str(self.script)]
+        for entries in self.args, self.search_path, self.preload:
+            fields += [str(len(entries)), *entries]
+        data = b"".join(os.fsencode(item) + b"\0" for item in fields)
+        return b"%d\0" % len(data) + data
 
 
 def launch(
@@ -50,6 +58,7 @@ def launch(
         tuple(map(str, instance.python_path)),
         environment(environ, instance.env, prefix=prefix, name=instance.name, cookie=cookie),
         cookie,
+        instance.preload,
     )
 
 

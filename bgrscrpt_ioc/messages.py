@@ -76,7 +76,39 @@ class Refused:
     why: str
 
 
-Message = ScriptBegan | ScriptFailed | Registered | Alive | Said | Progressed | Refused
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An interpreter in standby has imported so many modules."""
+
+    modules: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unprepared:
+    """An interpreter in standby cannot import ahead what it should."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAhead:
+    """An interpreter in standby has compiled the script; `error` is empty where it could."""
+
+    error: str
+
+
+Message = (
+    Prepared
+    | Unprepared
+    | CheckedAhead
+    | ScriptBegan
+    | ScriptFailed
+    | Registered
+    | Alive
+    | Said
+    | Progressed
+    | Refused
+)
 
 
 class _FieldError(ValueError):
@@ -132,6 +164,9 @@ _KINDS: dict[str, tuple[Callable[..., Message], dict[str, _Field]]] = {
             "pv_database": _pv_database,
         },
     ),
+    "prepared": (Prepared, {"modules": _whole}),
+    "unprepared": (Unprepared, {"error": _text}),
+    "checked": (CheckedAhead, {"error": _text}),
     "alive": (Alive, {"count": _whole}),
     "message": (Said, {"text": _text}),
     "progress": (Progressed, {"percent": _percent}),

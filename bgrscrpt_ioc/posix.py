@@ -259,6 +259,13 @@ def dead_children() -> Iterator[tuple[int, int]]:
 # --- pipes and locks ---------------------------------------------------------------------------
 
 
+def hurry(pid: int) -> None:
+    """Schedule a process as any other, all its threads: it was at a low priority."""
+    for thread in (PROC / f"{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):  # it has ended
+            os.sched_setscheduler(int(thread.name), os.SCHED_OTHER, os.sched_param(0))
+
+
 def enlarge_pipe(fd: int) -> None:
     """Give a pipe more room, where the system allows us."""
     with contextlib.suppress(OSError):  # EPERM above /proc/sys/fs/pipe-user-pages-soft

@@ -6,16 +6,17 @@ It decides nothing: what an end means, and what to send when, is the lifecycle's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import signal
 import subprocess
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.events import Sign
-from bgrscrpt_ioc.launch import COOKIE, Launch
+from bgrscrpt_ioc.launch import COOKIE, Launch, Mode
 from bgrscrpt_ioc.messages import Message, MessageReader, ScriptBegan
 from bgrscrpt_ioc.posix import Process, Reaper
 
@@ -23,6 +24,8 @@ CHUNK = 1 << 18  # bytes a read takes at most
 PACE = 0.005  # s between reads: a flood read at every wake-up costs seven times the CPU
 GRACE = 0.25  # s for helpers that end by themselves once the script has (multiprocessing has one)
 RESCAN = 0.02  # s between two looks at the process table: one look for a burst of deaths
+
+CHECK, GO = b"c", b"g"  # what an interpreter in standby is told
 
 NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 
@@ -117,9 +120,11 @@ class ScriptProcess:
         launch: Launch,
         reaper: Reaper,
         listener: Listener,
-        mode: Literal["run", "check"] = "run",
+        mode: Mode = "run",
     ) -> None:
         """Launch it. Must be called in the main thread: the parent-death signal is a thread's.
+
+        In standby it waits for `tell` and `go`, and what it writes waits in the pipe.
 
         Raises:
             SpawnError: the interpreter or the working directory cannot be used.
@@ -136,15 +141,34 @@ class ScriptProcess:
         self._timer: asyncio.TimerHandle | None = None
         self._rescan: asyncio.TimerHandle | None = None
 
-        self._popen, messages, output = popen(launch, launch.order(mode))
+        self._popen, messages, self._output, commands = popen(launch, launch.order(mode))
+        self._commands = os.fdopen(commands, "wb", buffering=0)
         self.pid = self._popen.pid
         self.script_pid = self.pid  # differs where `python` is a wrapper that does not exec
         reader = MessageReader()
-        self._pipes = (
-            Pipe(messages, lambda data: self._hear(reader, data)),
-            Pipe(output, listener.output, lambda: listener.behind),
-        )
+        self._pipes = [Pipe(messages, lambda data: self._hear(reader, data))]
+        if mode != "standby":
+            self._commands.close()
+            self._listen()
         reaper.watch(self.pid, self._ended)
+
+    def tell(self, command: bytes) -> None:
+        """Tell an interpreter in standby."""
+        with contextlib.suppress(BrokenPipeError):  # it is dead, which is told by `exited`
+            self._commands.write(command)
+
+    def go(self, listener: Listener) -> None:
+        """Have it run the script, which `listener` hears of from now on."""
+        self._listener = listener
+        posix.hurry(self.pid)
+        self.tell(GO)
+        self._commands.close()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Read what it writes."""
+        listener = self._listener
+        self._pipes.append(Pipe(self._output, listener.output, lambda: listener.behind))
 
     def tree(self, everyone: dict[int, Process] | None = None) -> dict[int, Process]:
         """Find the living processes of the run (in `everyone`, if given), and remember them."""
@@ -181,6 +205,9 @@ class ScriptProcess:
             reason += " (did not stop)"
         self._popen.returncode = code  # else Popen would wait for a child that is not its own
         self._end = (code, reason)
+        if not self._commands.closed:
+            self._commands.close()
+            self._listen()
         for pipe in self._pipes:
             pipe.drain()
         if self.tree():
@@ -224,8 +251,11 @@ class ScriptProcess:
             pipe.close()
 
 
-def popen(launch: Launch, order: bytes) -> tuple[subprocess.Popen[bytes], int, int]:
-    """Start the interpreter in a session of its own; return it and where to read what it writes."""
+def popen(launch: Launch, order: bytes) -> tuple[subprocess.Popen[bytes], int, int, int]:
+    """Start the interpreter in a session of its own.
+
+    Returns it, the descriptors to read its messages and its output from, and its stdin's to write.
+    """
     pipes: list[tuple[int, int]] = []
     try:
         for _ in range(3):
@@ -246,9 +276,9 @@ def popen(launch: Launch, order: bytes) -> tuple[subprocess.Popen[bytes], int, i
         for fd in (fd for pipe in pipes for fd in pipe):
             os.close(fd)
         raise SpawnError(why_not_spawned(launch, error)) from error
-    for fd in (stdin, to_stdin, stdout, stderr):
+    for fd in (stdin, stdout, stderr):
         os.close(fd)
-    return process, messages, output
+    return process, messages, output, to_stdin
 
 
 def write_order(fd: int, order: bytes) -> None:
@@ -256,7 +286,7 @@ def write_order(fd: int, order: bytes) -> None:
     posix.enlarge_pipe(fd)
     os.set_blocking(fd, False)
     if os.write(fd, order) != len(order):
-        raise ValueError("`args` and `python_path` are too long")
+        raise ValueError("`args`, `python_path` and `preload` are too long")
 
 
 def why_not_spawned(launch: Launch, error: OSError | ValueError) -> str:

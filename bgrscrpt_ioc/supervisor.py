@@ -17,23 +17,29 @@ from typing import Any
 
 from bgrscrpt_ioc import events as ev
 from bgrscrpt_ioc import scriptfile
-from bgrscrpt_ioc.checker import check_script
 from bgrscrpt_ioc.config.settings import InstanceSettings
 from bgrscrpt_ioc.events import Clock, CommandFailed, State
 from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.lifecycle import Lifecycle
 from bgrscrpt_ioc.output.output import Output, Publish
-from bgrscrpt_ioc.process import ScriptProcess, SpawnError
+from bgrscrpt_ioc.process import SpawnError
 from bgrscrpt_ioc.registry.pvrows import PvRow
 from bgrscrpt_ioc.run import Run
 from bgrscrpt_ioc.services import Services
+from bgrscrpt_ioc.standby import Reserve
 from bgrscrpt_ioc.state import InstanceState, StateFile
 from bgrscrpt_ioc.usage import Usage
 
 log = logging.getLogger("bgrscrpt_ioc.supervisor")
 
 USAGE = ("CPU", "MEMORY", "PROCS", "THREADS")
-LIVE = ("UPTIME", "RETRYIN", "SCRIPT:CHANGED", *USAGE)  # true only at the moment one looks
+LIVE = (
+    "UPTIME",
+    "RETRYIN",
+    "SCRIPT:CHANGED",
+    "SPARE:MEMORY",
+    *USAGE,
+)  # true only at the moment one looks
 
 
 class Supervisor:
@@ -61,6 +67,8 @@ class Supervisor:
             instance.policy, instance.autorestart if autorestart is None else autorestart
         )
         self._run: Run | None = None
+        self._reserve = Reserve(self._launch, services, output, publish, spare=instance.warm_spare)
+        self._checks = 0  # under way
         self._automatic_runs = 0
         self._retry_at = 0.0
         self._healthy = False
@@ -88,6 +96,7 @@ class Supervisor:
         last = self.instance.at_start == "last" and self._state.wanted is not False
         if self.instance.at_start == "run" or last:
             self._post(ev.StartAsked(next(self._tickets), "the IOC at its start"))
+        self._settle()
 
     async def start(self, by: str) -> None:
         """Return when Running.
@@ -152,6 +161,8 @@ class Supervisor:
             self._publish(name, max(0.0, self._retry_at - self._loop.time()) if waiting else 0.0)
         elif name == "SCRIPT:CHANGED":
             self._look_at_script()
+        elif name == "SPARE:MEMORY":
+            self._reserve.refresh()
         elif name in USAGE:
             usage = self._usage()
             self._publish("CPU", usage.cpu)
@@ -209,6 +220,7 @@ class Supervisor:
                     self._save(replace(self._state, wanted=self._machine.wanted))
                 for effect in effects:
                     self._try_to_carry_out(effect)
+            self._settle()
         finally:
             self._handling = False
 
@@ -255,7 +267,7 @@ class Supervisor:
             own_pvs=self._own_pvs,
         )
         try:
-            process = ScriptProcess(self._launch(str(number)), self._services.reaper, run)
+            process = self._reserve.take(number, run)
         except SpawnError as error:
             run.not_launched(str(error))
             return
@@ -280,7 +292,19 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
 
     async def _check(self) -> str:
-        return await check_script(self._launch("check"), self._services.reaper)
+        self._checks += 1
+        try:
+            return await self._reserve.check(self._machine.run + 1)
+        finally:
+            self._checks -= 1
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        """Keep a spare where a next run may come, and no other interpreter that waits."""
+        if self._machine.closing:
+            self._reserve.close()
+        elif not self._checks and self._machine.state not in (State.STARTING, State.STOPPING):
+            self._reserve.settle(self._machine.run + 1)
 
     async def _answer_check(self, ticket: int) -> None:
         problem = "the check failed by a fault of the IOC, see its log"

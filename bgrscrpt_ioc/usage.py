@@ -30,6 +30,15 @@ class Usage:
     threads: int = 0
 
 
+def resident(pid: int) -> float:
+    """MB (10^6 bytes) that one process has in memory; 0 when there is none."""
+    import psutil  # see TYPE_CHECKING above
+
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).memory_info().rss / 1e6
+    return 0.0
+
+
 class ProcessTable:
     """The process table, read once for all instances that ask within a second."""
 

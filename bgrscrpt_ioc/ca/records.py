@@ -109,6 +109,8 @@ RECORDS: tuple[Record, ...] = (
     Record("MEMORY", "ai", "Memory of the script's tree", "MB", 1, live=True, infos=ARCHIVED),
     Record("PROCS", "longin", "Processes of the script's tree", live=True, infos=ARCHIVED),
     Record("THREADS", "longin", "Threads of the script's tree", live=True, infos=ARCHIVED),
+    _text("SPARE", "Interpreter kept for the next start", 256),
+    Record("SPARE:MEMORY", "ai", "Memory of the spare interpreter", "MB", 1, live=True),
     Record("HEARTBEAT", "longin", "How often the script said it is alive"),
     _text("MESSAGE", "What the script says it is doing", 256),
     Record("PROGRESS", "ai", "How far the script says it is", "%", 1, 100, infos=ARCHIVED),

@@ -18,17 +18,34 @@ SIGKILL = 9
 
 
 def read_order():
-    """Read the order until EOF; `launch.Launch.order` of the IOC writes it."""
+    """Read the order, and not what may follow it; `launch.Launch.order` of the IOC writes it."""
+    length = b""
+    while not length.endswith(b"\0"):
+        length += take(1)
     data = b""
-    while True:
-        more = os.read(0, 65536)
-        if not more:
-            break
-        data += more
-    if not data.endswith(b"\0"):
-        sys.exit(0)  # the IOC has gone, or wants no script
-    mode, script, count, *rest = [os.fsdecode(item) for item in data[:-1].split(b"\0")]
-    return mode, script, rest[: int(count)], rest[int(count) :]
+    while len(data) < int(length[:-1]):
+        data += take(int(length[:-1]) - len(data))
+    return data
+
+
+def take(size):
+    """Read from the IOC; end if it has gone, or wants no script."""
+    data = os.read(0, size)
+    if not data:
+        sys.exit(0)
+    return data
+
+
+def fields_of(order):
+    """Take the order apart: mode, script, its arguments, search path, modules to preload."""
+    fields = [os.fsdecode(item) for item in order[:-1].split(b"\0")]
+    lists = []
+    at = 2
+    while at < len(fields):
+        end = at + 1 + int(fields[at])
+        lists.append(fields[at + 1 : end])
+        at = end
+    return (fields[0], fields[1], *lists)
 
 
 def take_pipes():
@@ -91,13 +108,47 @@ def make_main(script):
     sys.modules["__main__"] = module
 
 
-def read_script(script):
-    """Read the source; a file that cannot be read ends as `python script.py` does."""
+def compiled(script):
+    """Read and compile the script; return both, the code and its source."""
+    with open(script, "rb") as file:
+        source = file.read()
+    return compile(source, script, "exec", dont_inherit=True), source
+
+
+def cannot_open(script, error):
+    """Say it as `python script.py` does."""
+    return "can't open file %r: [Errno %s] %s" % (script, error.errno, error.strerror)
+
+
+def check():
+    """Say what keeps the script on disk from running, or ""."""
     try:
-        with open(script, "rb") as file:
-            return file.read()
+        compiled(script)
     except OSError as error:
-        text = "can't open file %r: [Errno %s] %s" % (script, error.errno, error.strerror)
+        return cannot_open(script, error)
+    except Exception as error:  # noqa: BLE001 - compile raises more than SyntaxError
+        return summary(error, script)
+    return ""
+
+
+def begin_anew():
+    """Run the script in this process, by a fresh interpreter that has imported nothing ahead."""
+    data = order.replace(b"standby", b"run", 1)
+    data = b"%d\0" % len(data) + data
+    stdin, to_stdin = os.pipe()
+    os.set_blocking(to_stdin, False)
+    if os.write(to_stdin, data) == len(data):  # else too long for a pipe: it runs as it is
+        os.dup2(stdin, 0)
+        os.dup2(channel, 1)
+        os.execv(sys.executable, [sys.executable, "-I", "-u", __file__])  # noqa: S606 - our own
+
+
+def open_script(script):
+    """Read and compile the script; a file that cannot be read ends as `python script.py` does."""
+    try:
+        return compiled(script)
+    except OSError as error:
+        text = cannot_open(script, error)
         bgrscrpt._send(bgrscrpt._json(kind="failed", error=text, traceback=""), patience=1.0)
         os.write(2, ("%s: %s\n" % (sys.executable, text)).encode("utf-8", "backslashreplace"))
         raise SystemExit(CANNOT_RUN) from error
@@ -189,7 +240,8 @@ def leave_no_frame(hook):
 
 
 STANDARD_PATH = sys.path[:]
-mode, script, args, search_path = read_order()
+order = read_order()
+mode, script, args, search_path, preload = fields_of(order)
 if sys.version_info < (3, 8):
     told = "Python %d.%d is too old: a script needs 3.8 or newer" % sys.version_info[:2]
     os.write(
@@ -202,8 +254,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import _bgrscrpt_hook  # noqa: E402
 import bgrscrpt  # noqa: E402
 
+standby = None
+if mode == "standby":
+    import _bgrscrpt_standby
+
+    standby = _bgrscrpt_standby.Standby(preload, STANDARD_PATH)
 del sys.path[0]
-if mode == "run":
+if mode != "check":
     die_with_the_ioc()
 channel = take_pipes()
 bgrscrpt._open(channel, os.getpid(), channel, script)
@@ -212,9 +269,10 @@ __import__("faulthandler").enable()
 sys.argv = [script, *args]
 sys.path[:0] = [os.path.dirname(os.path.realpath(script)), *search_path]
 make_main(script)
+if standby is not None:
+    standby.wait(check, begin_anew)
 try:
-    source = read_script(script)
-    code = compile(source, script, "exec", dont_inherit=True)
+    code, source = open_script(script)
     if mode == "check":
         sys.exit(0)
     bgrscrpt._send(

@@ -85,6 +85,13 @@ def _variable(name: str) -> str:
     return _no_nul(name)
 
 
+def _module(name: str) -> str:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"{name!r} should be the name of a module, like numpy or os.path")
+    return name
+
+
+ModuleName = Annotated[str, AfterValidator(_module)]
 Text = Annotated[str, AfterValidator(_no_nul)]
 Interface = Annotated[str, AfterValidator(_interface)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -108,6 +115,13 @@ class InstanceSettings(BaseModel):
         default_factory=dict, description="added to its environment"
     )
     args: tuple[Text, ...] = Field(default=(), description="its sys.argv[1:]")
+
+    warm_spare: bool = Field(
+        default=False, description="keep an interpreter started for the next start"
+    )
+    preload: tuple[ModuleName, ...] = Field(
+        default=(), description="modules that the spare interpreter has imported"
+    )
 
     at_start: Literal["run", "last", "stop"] = Field(
         default="run",
@@ -158,6 +172,12 @@ class InstanceSettings(BaseModel):
                 f"backoff: is {self.backoff:g}, more than backoff_max = {self.backoff_max:g};"
                 " lower it or raise backoff_max"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _preload_has_a_spare(self) -> Self:
+        if self.preload and not self.warm_spare:
+            raise ValueError("preload: is for the spare interpreter; add warm_spare = true")
         return self
 
     @property
