@@ -5,7 +5,6 @@ script that uses them also runs by hand. No function here blocks for long or fai
 """
 
 import os
-from _json import encode_basestring_ascii as _quoted
 from _thread import allocate_lock
 from itertools import count
 from time import monotonic, sleep
@@ -126,6 +125,16 @@ def _encoded(value):
     if isinstance(value, float) and value - value == 0:  # JSON has no infinity
         return float.__repr__(value)
     return _quoted(value if isinstance(value, str) else str(value))
+
+
+def _quoted(text):
+    # type: (str) -> str
+    """Write a JSON string; most need no `_json`, which would be loaded for them at every start."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return '"%s"' % text
+    from _json import encode_basestring_ascii
+
+    return encode_basestring_ascii(text)
 
 
 def _send(payload, patience=0.0):
