@@ -135,6 +135,7 @@ class ScriptProcess:
         self._oom_kills = posix.out_of_memory_kills()
         self._known: dict[int, Process] = {}
         self._killed = False
+        self.has_waited = False  # in standby
         self._end = (0, "")
         self._exit_told = False
         self._forget: Callable[[], None] | None = None
@@ -159,7 +160,7 @@ class ScriptProcess:
 
     def go(self, listener: Listener) -> None:
         """Have it run the script, which `listener` hears of from now on."""
-        self._listener = listener
+        self._listener, self.has_waited = listener, True
         posix.hurry(self.pid)
         self.tell(GO)
         self._commands.close()

@@ -67,6 +67,8 @@ class Run:
     def launched(self, process: ScriptProcess) -> None:
         """The interpreter runs."""
         self.process = process
+        if process.has_waited:
+            self.meter.begin(process.pid)
         self._services.guardian.open(process.pid)
         self._publish("PID", process.pid)
 

@@ -6,6 +6,7 @@ They know no lifecycle: when there is a next run, and when it goes, is the super
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from bgrscrpt_ioc.process import CHECK, Listener, ScriptProcess, SpawnError
 from bgrscrpt_ioc.services import Services
 from bgrscrpt_ioc.usage import resident
 
+ENDING = 5.0  # s until a process that SIGKILL has not ended is the kernel's business
 TIMEOUT = 30.0  # s: an interpreter on a network disk may be slow, a hung one must not hang a put
 
 
@@ -47,6 +49,8 @@ class Standby:
         self._guardian, self._changed = services.guardian, changed
         self._guardian.open(self.process.pid)
         self._waiting: list[asyncio.Future[str | None]] = []
+        self.gone = asyncio.Event()
+        self.ready = False
         self.alive = True  # and nobody else's
 
     async def check(self) -> str | None:
@@ -95,6 +99,7 @@ class Standby:
         """Hear how far it is."""
         match message:
             case Prepared(modules):
+                self.ready = True
                 self._become(f"ready, {modules} modules imported" if modules else "ready")
             case Unprepared(error):
                 self.problem = error
@@ -107,7 +112,7 @@ class Standby:
         """Its modules have changed on disk, it could not import them, or somebody has killed it."""
         del code
         if not survivors:
-            self._guardian.close(self.process.pid)
+            self.cleared()
         if self.alive:
             self._end()
             self._become(f"ended: {reason}")
@@ -115,6 +120,7 @@ class Standby:
     def cleared(self) -> None:
         """What its imports had started is gone too."""
         self._guardian.close(self.process.pid)
+        self.gone.set()
 
 
 class Reserve:
@@ -128,9 +134,19 @@ class Reserve:
         publish: Publish,
         *,
         spare: bool,
+        lost: Callable[[], None],
     ) -> None:
-        """There is none yet. `launch` makes the launch of a run; `spare`: keep one, always."""
-        self._launch, self._services = launch, services
+        """There is none yet.
+
+        Args:
+            launch: makes the launch of the run of this number.
+            services: the IOC's.
+            output: where a spare that cannot be had is told of.
+            publish: for `SPARE` and `SPARE:MEMORY`.
+            spare: keep one, always.
+            lost: called when the spare has ended, and another one should be prepared.
+        """
+        self._launch, self._services, self._lost = launch, services, lost
         self._output, self._publish, self._spare = output, publish, spare
         self._standby: Standby | None = None
         self._problem = ""  # of the newest spare, until the next run
@@ -184,6 +200,15 @@ class Reserve:
             self._standby = None
             self._tell()
 
+    async def end(self) -> None:
+        """Have none, for good; return when it is gone."""
+        standby = self._standby
+        self.close()
+        if standby is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ENDING):
+                    await standby.gone.wait()
+
     def refresh(self) -> None:
         """Publish what it takes, in MB (10^6 bytes)."""
         standby = self._standby
@@ -200,12 +225,15 @@ class Reserve:
     def _changed(self) -> None:
         """The one in standby got on, or has ended without a run."""
         standby = self._standby
-        if standby is not None and not standby.alive:
-            self._standby = None
-            if standby.problem:
-                self._fail(standby.problem)
-                return
-        self._tell()
+        if standby is None or standby.alive:
+            self._tell()
+            return
+        self._standby = None
+        if standby.ready:  # what it has imported has changed on disk, or somebody has killed it
+            self._tell()
+            self._lost()
+        else:
+            self._fail(standby.problem or standby.state)
 
     def _fail(self, problem: str) -> None:
         self._problem = problem

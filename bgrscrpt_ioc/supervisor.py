@@ -67,7 +67,14 @@ class Supervisor:
             instance.policy, instance.autorestart if autorestart is None else autorestart
         )
         self._run: Run | None = None
-        self._reserve = Reserve(self._launch, services, output, publish, spare=instance.warm_spare)
+        self._reserve = Reserve(
+            self._launch,
+            services,
+            output,
+            publish,
+            spare=instance.warm_spare,
+            lost=self._settle_soon,
+        )
         self._checks = 0  # under way
         self._automatic_runs = 0
         self._retry_at = 0.0
@@ -133,6 +140,7 @@ class Supervisor:
         """Return when no process of the script lives, or SIGKILL was of no use."""
         ticket = next(self._tickets)
         failure = await self._completed(ticket, ev.ShutdownAsked(ticket))
+        await self._reserve.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -215,11 +223,11 @@ class Supervisor:
                 for effect in effects:
                     if isinstance(effect, ev.SetTimer) and effect.clock is Clock.RETRY:
                         self._retry_at = self._loop.time() + effect.delay
+                for effect in effects:  # first: a start shall not wait for what follows
+                    self._try_to_carry_out(effect)
                 self._publish_state()
                 if self._machine.run or self._machine.wanted:  # else nobody has wanted anything
                     self._save(replace(self._state, wanted=self._machine.wanted))
-                for effect in effects:
-                    self._try_to_carry_out(effect)
             self._settle()
         finally:
             self._handling = False
@@ -297,14 +305,16 @@ class Supervisor:
             return await self._reserve.check(self._machine.run + 1)
         finally:
             self._checks -= 1
-            self._loop.call_soon(self._settle)
+            self._settle_soon()
 
     def _settle(self) -> None:
         """Keep a spare where a next run may come, and no other interpreter that waits."""
-        if self._machine.closing:
-            self._reserve.close()
-        elif not self._checks and self._machine.state not in (State.STARTING, State.STOPPING):
+        under_way = self._checks or self._machine.state in (State.STARTING, State.STOPPING)
+        if not under_way and not self._machine.closing:
             self._reserve.settle(self._machine.run + 1)
+
+    def _settle_soon(self) -> None:
+        self._loop.call_soon(self._settle)
 
     async def _answer_check(self, ticket: int) -> None:
         problem = "the check failed by a fault of the IOC, see its log"

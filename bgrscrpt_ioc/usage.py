@@ -63,6 +63,15 @@ class Meter:
         self._seen: dict[int, tuple[psutil.Process, float]] = {}  # with its CPU seconds
         self._since = time.monotonic()
 
+    def begin(self, pid: int) -> None:
+        """Do not count what this process has spent up to now."""
+        import psutil  # see TYPE_CHECKING above
+
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            self._seen[pid] = (process, times.user + times.system)
+
     def measure(self, pids: Collection[int]) -> Usage:
         """Look at these processes, unless it was done a moment ago."""
         now = time.monotonic()

@@ -47,7 +47,7 @@ class Preloaded:
         Raises:
             PreloadError: one cannot be imported, or its import leaves what would be noticed.
         """
-        modules = set(sys.modules)
+        before = set(sys.modules)
         environ = dict(os.environ)
         handlers = [_signal.getsignal(number) for number in signals()]
         builtins = sys.modules["builtins"]  # type: Any
@@ -57,7 +57,9 @@ class Preloaded:
         sys.meta_path.insert(0, recorder)
         try:
             for name in names:
+                known = set(sys.modules)
                 self.import_one(name, original)
+                self.note_strays(name, set(sys.modules) - known)
                 if _count():
                     raise PreloadError("%s starts a thread when it is imported" % name)
                 if [_signal.getsignal(number) for number in signals()] != handlers:
@@ -65,7 +67,7 @@ class Preloaded:
         finally:
             sys.meta_path.remove(recorder)
             builtins.__import__ = original
-        self.hide([name for name in sys.modules if name not in modules], names)
+        self.hide([name for name in sys.modules if name not in before])
         self.take_back(environ)
         sys.meta_path.insert(0, self)
 
@@ -78,16 +80,22 @@ class Preloaded:
             text = "%s cannot be imported: %s: %s" % (name, type(error).__name__, error)
             raise PreloadError(text) from error
 
-    def hide(self, names, roots):
-        # type: (list[str], list[str]) -> None
-        """Take the modules out of `sys.modules`; what nobody imported goes with its package."""
+    def note_strays(self, root, names):
+        # type: (str, set[str]) -> None
+        """Have what nobody imported, as an alias, come with its package or with what it came by."""
+        imported = {root}.union(*self.needs.values())
+        for name in names - imported:
+            owners = packages(name)[:1] or [root, *packages(root)]
+            for owner in owners:
+                self.needs.setdefault(owner, set()).add(name)
+
+    def hide(self, names):
+        # type: (list[str]) -> None
+        """Take the modules out of `sys.modules`."""
         self.hidden = {name: sys.modules.pop(name) for name in names}
-        imported = set(roots).union(*self.needs.values())
-        for name in names:
-            if name not in imported:
-                package = name.partition(".")[0]
-                for owner in [package] if package != name else roots:
-                    self.needs.setdefault(owner, set()).add(name)
+        self.needs = {  # of all that was noted, what can be given
+            name: self.needs.get(name, set()).union(packages(name)) & set(names) for name in names
+        }
 
     def take_back(self, before):
         # type: (dict[str, str]) -> None
@@ -123,11 +131,9 @@ class Preloaded:
                 self.bring_environment(name)
             found, waiting = {name}, [name]
             while waiting:
-                needed = self.needs.get(waiting.pop(), set())
-                waiting += needed - found
+                needed = self.needs.get(waiting.pop(), set()) - found
+                waiting += needed
                 found |= needed
-            for each in [*found]:
-                found.update(packages(each))
             for each in found:
                 module = self.hidden.pop(each, None)
                 if module is not None:
@@ -187,21 +193,24 @@ class Recorder:
         # type: (str, Any, Any, Any, int) -> Any
         """Be `builtins.__import__`."""
         module = self.original(name, globals, locals, fromlist, level)
-        if globals and globals.get("__name__"):
-            if level:
-                name = absolute_name(name, package_of(globals), level)
-            names = [name, *("%s.%s" % (name, each) for each in fromlist or ())]
-            self.needs.setdefault(globals["__name__"], set()).update(names)
+        if level:
+            name = absolute_name(name, package_of(globals), level)
+        self.note([name, *("%s.%s" % (name, each) for each in fromlist or ())])
         return module
 
     def find_spec(self, name, path=None, target=None):  # noqa: ARG002 - importlib's signature
         # type: (str, Any, Any) -> None
         """Find nothing, but note the first import by whichever way, `importlib` and C too."""
-        frame = sys._getframe(1)
+        self.note([name])
+
+    def note(self, names):
+        # type: (list[str]) -> None
+        """Note them for whoever's code it is that imports, be it a module written in C."""
+        frame = sys._getframe(2)
         while frame is not None:
             importer = frame.f_globals.get("__name__", "")
             if importer.partition(".")[0] not in MACHINERY and importer != __name__:
-                self.needs.setdefault(importer, set()).add(name)
+                self.needs.setdefault(importer, set()).update(names)
                 return
             frame = frame.f_back
 

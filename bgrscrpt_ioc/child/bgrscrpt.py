@@ -129,12 +129,21 @@ def _encoded(value):
 
 def _quoted(text):
     # type: (str) -> str
-    """Write a JSON string; most need no `_json`, which would be loaded for them at every start."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+    """Write a JSON string in ASCII; `_json` would have to be loaded for it at every start."""
+    if _is_plain(text):
         return '"%s"' % text
-    from _json import encode_basestring_ascii
+    return '"%s"' % "".join(each if _is_plain(each) else _escaped(each) for each in text)
 
-    return encode_basestring_ascii(text)
+
+def _is_plain(text):
+    # type: (str) -> bool
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+
+
+def _escaped(character):
+    # type: (str) -> str
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join("\\u" + units[at : at + 4] for at in range(0, len(units), 4))
 
 
 def _send(payload, patience=0.0):

@@ -160,7 +160,7 @@ def test_every_pv_of_a_running_script(bench: Bench) -> None:
         "PROCS": 1, "THREADS": 1, "HEARTBEAT": 1, "PROGRESS": 50,
     }  # fmt: skip
     assert {key: values.pop(key) for key in expected} == expected
-    assert set(values) == {"PID", "STARTTIME", "UPTIME", "CPU", "MEMORY"}
+    assert set(values) == {"PID", "STARTTIME", "UPTIME", "CPU", "MEMORY", "SPARE:MEMORY"}
     assert values["PID"] in survivors(bench.ioc.port)
     assert values["STARTTIME"][:10] == time.strftime("%Y-%m-%d")
     assert 0 < values["UPTIME"] < 60

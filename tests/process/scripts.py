@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.events import Sign
-from bgrscrpt_ioc.launch import Launch, environment
-from bgrscrpt_ioc.messages import Message, ScriptFailed
+from bgrscrpt_ioc.launch import Launch, Mode, environment
+from bgrscrpt_ioc.messages import Message, Prepared, ScriptFailed
 from bgrscrpt_ioc.posix import Reaper
 from bgrscrpt_ioc.process import ScriptProcess
 
@@ -97,27 +98,64 @@ class Runner:
         script: Path,
         python: str = sys.executable,
         *args: str,
+        mode: Mode = "run",
+        **more: Any,
+    ) -> tuple[ScriptProcess, Heard]:
+        """Launch one, as the IOC does."""
+        order = self.order(script, python, *args, **more)
+        heard = Heard()
+        process = ScriptProcess(order, self.reaper, heard, mode)
+        self._running.append((process, heard))
+        return process, heard
+
+    def order(
+        self,
+        script: Path,
+        python: str = sys.executable,
+        *args: str,
         env: dict[str, str] | None = None,
         search_path: tuple[str, ...] = (),
         cwd: Path | None = None,
-    ) -> tuple[ScriptProcess, Heard]:
-        """Launch one, as the IOC does."""
+        preload: tuple[str, ...] = (),
+    ) -> Launch:
+        """What the interpreter is told."""
         cookie = f"test{os.getpid()}/{script.name}/{next(NUMBERS)}"
         environ = environment(CLEAN, env or {}, prefix="TE:", name="BGRSCRPT_01", cookie=cookie)
-        launch = Launch(script, python, cwd or script.parent, args, search_path, environ, cookie)
+        at = cwd or script.parent
+        return Launch(script, python, at, args, search_path, environ, cookie, preload)
+
+    async def run_from_spare(
+        self, script: Path, preload: tuple[str, ...], python: str = sys.executable, **more: Any
+    ) -> Heard:
+        """Run one by an interpreter that has waited for it with these modules imported."""
+        process, waiting = self.launch(script, python, mode="standby", preload=preload, **more)
+        async with asyncio.timeout(DEADLINE):
+            while not waiting.messages:
+                waiting.changed.clear()
+                await waiting.changed.wait()
+        assert isinstance(waiting.messages[0], Prepared), waiting.messages
+        return await self.go(process)
+
+    async def go(self, process: ScriptProcess) -> Heard:
+        """Have one in standby run its script, until nothing of it is left."""
         heard = Heard()
-        process = ScriptProcess(launch, self.reaper, heard)
-        self._running.append((process, heard))
-        return process, heard
+        self._running = [(each, heard if each is process else by) for each, by in self._running]
+        process.go(heard)
+        await self.end(process, heard)
+        return heard
 
     async def run(self, script: Path, python: str = sys.executable, *args: str, **more) -> Heard:
         """Run one until nothing of it is left."""
         process, heard = self.launch(script, python, *args, **more)
+        await self.end(process, heard)
+        return heard
+
+    async def end(self, process: ScriptProcess, heard: Heard) -> None:
+        """Wait until nothing of it is left."""
         await heard.until("has_exited")
         if heard.survivors:
             process.send(Sign.KILL)
             await heard.until("is_cleared")
-        return heard
 
     async def close(self) -> None:
         """Leave nothing behind."""

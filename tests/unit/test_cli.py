@@ -65,6 +65,8 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "cwd": (["--cwd", "/c"], Path("/c")),
     "env": (["--env", "A=1=2", "--env", "B="], {"A": "1=2", "B": ""}),
     "args": (["--arg", "x", "--arg=-v"], ("x", "-v")),
+    "warm_spare": (["--warm-spare"], True),
+    "preload": (["--warm-spare", "--preload", "json", "--preload", "os.path"], ("json", "os.path")),
     "at_start": (["--at-start", "last"], "last"),
     "autorestart": (["--no-autorestart"], False),
     "restart": (["--restart", "always"], "always"),

@@ -65,6 +65,11 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problems:
         (A + "backoff = inf", "[instance.A] backoff: is inf, should be a finite number"),
         (A + "backoff = true", "[instance.A] backoff: is True, should be a number"),
         (A + "start_limit = 1.5", "[instance.A] start_limit: is 1.5, should be a valid integer"),
+        (
+            A + "preload = ['json']",
+            "[instance.A] preload: is for the spare interpreter; add warm_sp",
+        ),
+        (A + "preload = ['a b']", "[instance.A] preload[0]: 'a b' should be the name of a module"),
         (A + "backoff = 100", "[instance.A] backoff: is 100, more than backoff_max = 60; lower it"),
         (A + "backoff_max = 0.5", "[instance.A] backoff: is 1, more than backoff_max = 0.5; lower"),
         (A + "restart = 'yes'", "[instance.A] restart: is 'yes', should be 'on-failure', 'always'"),

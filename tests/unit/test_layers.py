@@ -22,7 +22,7 @@ LAYERS = {
         process command guard hold checker scriptfile usage worker output.writer output.console
         output.echo output.logdir output.logfile output.output registry.wanted registry.ledger
         registry.iocdb registry.dbconnection registry.registry""",
-    "one script": "services run supervisor",
+    "one script": "services run standby supervisor",
     "Channel Access": """ca.wire ca.channels ca.kinds ca.lookup ca.puts ca.link ca.circuit ca.search
         ca.server ca.procserv ca.pvs ca.dbfile""",
     "one IOC": "ioc",

@@ -22,14 +22,14 @@ CONTRACT = {
     "mbbi": "STATUS",
     "waveform 1024": "STATUS:MSG LOG:LINE LOG:FILE ERROR SCRIPT",
     "waveform 16000": "LOG TRACEBACK",
-    "waveform 256": "PYTHON REGISTRY:MSG MESSAGE",
+    "waveform 256": "PYTHON REGISTRY:MSG SPARE MESSAGE",
     "waveform 65": "SCRIPT:SHA256",
     "int64in": "LOG:COUNT LOG:DROPPED",
     "longin": "EXITCODE PID STARTS RESTARTS PROCS THREADS HEARTBEAT",
     "stringin": "EXITREASON STARTTIME SCRIPT:GIT",
     "ai s": "UPTIME RETRYIN",
     "ai %": "CPU PROGRESS",
-    "ai MB": "MEMORY",
+    "ai MB": "MEMORY SPARE:MEMORY",
     "bi": "SCRIPT:CHANGED REGISTERED",
 }
 
