@@ -160,6 +160,8 @@ def first_line(error):
 
 def whole_traceback(error, standard_path):
     """Tell it as Python prints it, by the standard `traceback` and no file beside the script."""
+    if isinstance(error, KeyboardInterrupt):
+        return frames_of(error)  # most are a STOP: nobody looks at it, but somebody waits
     path, sys.path = sys.path, standard_path
     try:
         import traceback
@@ -190,6 +192,17 @@ def leave_no_frame(hook):
             sys.__excepthook__(kind, error, traceback)
 
     return excepthook
+
+
+def frames_of(error):
+    """Tell where it was, but for the source: `import traceback` takes longer than all that ends."""
+    lines, traceback = ["Traceback (most recent call last):\n"], error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        where = code.co_filename, traceback.tb_lineno, code.co_name
+        lines.append('  File "%s", line %d, in %s\n' % where)
+        traceback = traceback.tb_next
+    return "".join(lines)[-30000:] + type(error).__name__ + "\n"
 
 
 class Start:
