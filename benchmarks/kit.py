@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: rows of one table, and stamps that scripts leave in a file."""
+"""What the benchmarks share: rows of one table, and stamps that scripts leave in a file."""
 
 from __future__ import annotations
 

@@ -180,6 +180,9 @@ stdout_stream.time_format = %Y-%m-%d %H:%M:%S
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        if self.control.stdin is None or self.control.stdout is None:
+            raise RuntimeError("Popen gave no pipes")
+        self._told, self._answers = self.control.stdin.fileno(), self.control.stdout.fileno()
         return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
@@ -189,11 +192,8 @@ stdout_stream.time_format = %Y-%m-%d %H:%M:%S
 
     def restart(self) -> None:
         """As `circusctl restart`, without its start."""
-        assert self.control.stdin is not None
-        assert self.control.stdout is not None
-        self.control.stdin.write(b"restart\n")
-        self.control.stdin.flush()
-        self.control.stdout.readline()
+        os.write(self._told, b"restart\n")
+        os.read(self._answers, 100)
 
 
 class Ours:
