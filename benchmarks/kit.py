@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DEADLINE = 20.0  # s until a measurement that waits for something gives up
+DEADLINE = 60.0  # s until a measurement that waits for something gives up
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ class ProcServ(Program):
 
     def __init__(self, python: str, script: Path, directory: Path) -> None:
         self.socket = directory / "procserv"
+        self.console: socket.socket | None = None
         command = [
             "procServ",
             "--foreground",
@@ -93,19 +94,16 @@ class ProcServ(Program):
         command += ["--logstamp", f"unix:{self.socket}", python, "-u", str(script)]
         super().__init__(command, directory)
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        until(self.socket.exists, "procServ's socket")
-        self.console = socket.socket(socket.AF_UNIX)
-        self.console.connect(str(self.socket))
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self.console.close()
+        if self.console is not None:
+            self.console.close()
         super().__exit__()
 
     def restart(self) -> None:
         """Send the key that kills the child."""
+        if self.console is None:  # not before: a console that nobody reads holds the child up
+            console = self.console = socket.socket(socket.AF_UNIX)
+            until(lambda: console.connect_ex(str(self.socket)) == 0, "procServ's console")
         self.console.sendall(b"\x18")
 
 
