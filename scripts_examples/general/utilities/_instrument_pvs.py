@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 from general.utilities._restart_policy import NO_ALARM, SEVERITIES, Reading
@@ -47,8 +48,9 @@ class ByPyepics:
         self._epics.ca.use_initial_context()
         for name in self._names:
             self._pvs[name] = self._epics.PV(self.prefix + name, form="time", auto_monitor=False)
-        for pv in self._pvs.values():  # what is there answers at once: do not call it missing
-            pv.wait_for_connection(timeout=TIMEOUT)
+        end = time.monotonic() + TIMEOUT
+        for pv in self._pvs.values():  # what is there answers soon: do not call it missing
+            pv.wait_for_connection(timeout=max(0.01, end - time.monotonic()))
 
     def block(self) -> Reading:
         """The block as it is now."""
@@ -87,8 +89,9 @@ class ByGenie:
 
     def __init__(self, genie: Any, block: str) -> None:
         self._genie = genie
-        self.prefix = genie.prefix_pv_name("")
-        self._block = genie.adv.get_pv_from_block(block)
+        # It has none before `g.set_instrument`.
+        self.prefix = genie.prefix_pv_name("") or os.environ.get("MYPVPREFIX", "")
+        self._block = f"{self.prefix}CS:SB:{block.upper()}"
 
     def connect(self) -> None:
         """Begin; genie_python connects when it reads."""
