@@ -27,19 +27,20 @@ class Magnetometer:
 
     def __init__(self, prefix: str) -> None:
         self._status = channel_of(f"{prefix}ZFMAGFLD_01:STATUS", STATUS)
-        fail = Writable(f"{prefix}ZFMAGFLD_01:SIM:FAIL", FAIL, self._fail)
+        self._fail = Writable(f"{prefix}ZFMAGFLD_01:SIM:FAIL", FAIL, self._asked)
         self.block = f"{prefix}CS:SB:field_ZF_status"
         # An instrument's block gateway serves a block under its name as written and in capitals.
         names = (self._status.name, self.block, f"{prefix}CS:SB:FIELD_ZF_STATUS")
-        self.pvdb = {fail.name: fail, **dict.fromkeys(names, self._status)}
+        self.pvdb = {self._fail.name: self._fail, **dict.fromkeys(names, self._status)}
 
-    async def _fail(self, state: int, _by: str) -> None:
+    async def _asked(self, state: int, _by: str) -> None:
         if state != OK:
             self.fail(state)
 
     def fail(self, state: int) -> None:
         """Go into an error state."""
         print("magnetometer:", STATES[state], flush=True)
+        self._fail.post(state)
         self._status.post(state, Severity.INVALID)
 
 

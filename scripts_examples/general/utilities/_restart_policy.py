@@ -5,7 +5,6 @@ Pure: readings and a clock in, actions out; it reads no PV and never sleeps.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
@@ -61,14 +60,6 @@ class Rules:
         )
 
 
-class Phase(enum.Enum):
-    """How far it is."""
-
-    WATCHING = enum.auto()
-    RECOVERING = enum.auto()  # restarted, and not yet seen to be well
-    GIVEN_UP = enum.auto()
-
-
 class RestartPolicy:
     """Decides, poll by poll. `restarts` counts all, `in_a_row` those that have not helped yet.
 
@@ -78,7 +69,7 @@ class RestartPolicy:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.phase = Phase.WATCHING
+        self.recovering = False  # restarted, and not yet seen to be well
         self.restarts = self.in_a_row = 0
         self._not_before = float("-inf")
         self._well_since: float | None = None
@@ -95,65 +86,61 @@ class RestartPolicy:
             statuses: of each IOC, as procServControl has it; None where that does not answer.
         """
         in_error = self.rules.in_error(reading)
-        recovering = self.phase is Phase.RECOVERING
         offline = [ioc for ioc in self.rules.iocs if statuses.get(ioc) not in (None, RUNNING)]
-        if reading.value is not None and not in_error and not (recovering and offline):
+        if reading.value is not None and not in_error and not (self.recovering and offline):
             return self._well(now, reading)
         self._well_since = None
-        if self.phase is Phase.GIVEN_UP:
-            return self._give_up(reading)
-        if not in_error and not recovering:
+        if not in_error and not self.recovering:
             return self._tell("away", f"{self.rules.block}: no such block, or not connected")
+        why = self._described(reading)
+        if reading.value is not None and not in_error:
+            why += "".join(f", but {ioc} is {statuses[ioc]!r}" for ioc in offline)
         stopped = [ioc for ioc in self.rules.iocs if statuses.get(ioc) == SHUTDOWN]
         if len(stopped) == len(self.rules.iocs) and (
             now >= self._not_before or self._told == "stopped"
         ):
-            return self._leave_alone(now, reading)
+            return self._leave_alone(now, why)
         if now < self._not_before:
-            return [] if recovering else self._tell("early", f"{self._described(reading)} again")
+            # While it recovers, that is no news.
+            return [] if self.recovering else self._tell("early", f"{why} again")
         if self.in_a_row >= self.rules.limit:
-            self.phase = Phase.GIVEN_UP
-            return self._give_up(reading)
-        return self._restart(now, reading, [i for i in self.rules.iocs if i not in stopped])
+            return self._give_up(why)
+        return self._restart(now, why, [ioc for ioc in self.rules.iocs if ioc not in stopped])
 
     def _well(self, now: float, reading: Reading) -> list[Action]:
         if self._well_since is None:
             self._well_since = now
         if now - self._well_since >= self.rules.wait:
             self.in_a_row = 0
-            self.phase = Phase.WATCHING
         text = self._described(reading)
-        if self.phase is Phase.RECOVERING:
-            self.phase = Phase.WATCHING
-            if self.in_a_row:
-                restarts = "1 restart" if self.in_a_row == 1 else f"{self.in_a_row} restarts"
-                text = f"{_listed(self.rules.iocs)} back online after {restarts}: {text}"
-        elif self.phase is Phase.GIVEN_UP:
-            text += f"; to be restarted again once it has been well for {self.rules.wait:g} s"
+        if self.recovering and self.in_a_row:
+            restarts = "1 restart" if self.in_a_row == 1 else f"{self.in_a_row} restarts"
+            text = f"{_listed(self.rules.iocs)} back online after {restarts}: {text}"
+        self.recovering = False
         return self._tell("well", text)
 
-    def _restart(self, now: float, reading: Reading, iocs: list[str]) -> list[Action]:
+    def _restart(self, now: float, why: str, iocs: list[str]) -> list[Action]:
         self.restarts += 1
         self.in_a_row += 1
         self._not_before = now + self.rules.wait
-        self.phase = Phase.RECOVERING
+        self.recovering = True
         self._told = ""
         count = f"{self.in_a_row} of {self.rules.limit}"
-        said = Say(f"{self._described(reading)}: restarting {_listed(iocs)}, {count}")
+        said = Say(f"{why}: restarting {_listed(iocs)}, {count}")
         return [said, *map(Restart, iocs)]
 
-    def _leave_alone(self, now: float, reading: Reading) -> list[Action]:
+    def _leave_alone(self, now: float, why: str) -> list[Action]:
         """Somebody has stopped them: procServControl's RESTART never ends in `Shutdown`."""
         self._not_before = now + self.rules.wait  # to be up, once somebody starts them
-        self.phase = Phase.RECOVERING
+        self.recovering = True
         stopped = f"{_listed(self.rules.iocs)} shut down"
-        return self._tell("stopped", f"{self._described(reading)}, but {stopped}: left alone")
+        return self._tell("stopped", f"{why}; {stopped}: left alone")
 
-    def _give_up(self, reading: Reading) -> list[Action]:
+    def _give_up(self, why: str) -> list[Action]:
         return self._tell(
             "given up",
-            f"{self._described(reading)} after {self.in_a_row} restarts of"
-            f" {_listed(self.rules.iocs)}: gave up, somebody has to look",
+            f"{why} after {self.in_a_row} restarts of {_listed(self.rules.iocs)}: gave up,"
+            " somebody has to look",
             alarm=True,
         )
 
