@@ -1,7 +1,7 @@
 """ZFMAGFLD_01, an IOC that fails: a magnetometer whose data stop, until the IOC is restarted.
 
 To show the watchdog something to restart; it measures nothing. Run it under procServ:
-    procServ --holdoff 1 20011 python zfmagfld.py --prefix TE:DEMO: --port 5066
+    procServ --holdoff 1 20011 /path/to/python zfmagfld.py --prefix TE:DEMO: --port 5066
 """
 
 from __future__ import annotations

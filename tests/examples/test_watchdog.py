@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from general.utilities.restart_ioc_when_pv_in_alarm import restart_ioc_when_pv_in_alarm
 
 from tests.examples.zerofield import DOCUMENTATION, SCRIPTS, ZeroField
-from tests.ioc.ca import STRING, Client, Monitor, ca_environ
+from tests.ioc.ca import ECA_NORMAL, STRING, Client, Monitor, ca_environ
 from tests.ioc.iocs import Ioc, until
 from tests.process.test_genie import PYTHON as GENIE
 
@@ -104,7 +105,7 @@ def watch_a_restart(zero_field: ZeroField, directory: Path, script: Path, *optio
         instrument = Instrument(zero_field, client)
         block, status = instrument.monitor(f"CS:SB:{BLOCK}"), instrument.monitor(STATUS)
         instrument.until_message(f"{BLOCK} is 'OK'")
-        assert client.put(f"{prefix}ZFMAGFLD_01:SIM:FAIL", 1) == 1
+        assert client.put(f"{prefix}ZFMAGFLD_01:SIM:FAIL", 1) == ECA_NORMAL
         instrument.until_message("ZFMAGFLD_01 back online")
         client.wait_for(lambda: block.values and block.values[-1] == 0)
         told = instrument.messages()
@@ -197,6 +198,60 @@ def test_a_block_that_comes_later(zero_field: ZeroField, tmp_path: Path) -> None
         instrument.until_message(f"{BLOCK} is 'OK'")
         told = instrument.messages()
         assert told == [f"{BLOCK}: no such block, or not connected", f"{BLOCK} is 'OK'"]
+
+
+def test_what_commands_the_ioc(zero_field: ZeroField) -> None:
+    """The demo's stand-in for procServControl: each put ends when procServ has done it."""
+    zero_field.start()
+    control = f"{zero_field.prefix}CS:PS:ZFMAGFLD_01:"
+    with Client(zero_field.port, **zero_field.addresses) as client:
+
+        def reads() -> tuple[str, str]:
+            return client.get(control + "STATUS", STRING), client.get(
+                control + "AUTORESTART", STRING
+            )
+
+        until(lambda: reads() == ("Running", "Off"))  # as procServ was started
+        for command, reached in (
+            ("TOGGLE", ("Running", "On")),
+            ("STOP", ("Shutdown", "Off")),
+            ("START", ("Running", "Off")),
+            ("RESTART", ("Running", "On")),
+            ("STOP", ("Shutdown", "Off")),
+            ("RESTART", ("Running", "On")),
+        ):
+            assert client.put_callback(control + command) == ECA_NORMAL, command
+            assert reads() == reached, command
+        assert "Restarting child" in client.text(control + "IOCOUT")
+
+
+def test_the_how_to(zero_field: ZeroField, tmp_path: Path) -> None:
+    """The commands of the how-to, as they stand but for ports and state, print what it says."""
+    page = (SCRIPTS.parent / "docs/how-to/restart-an-ioc-in-alarm.md").read_text()
+    said = re.findall(r"^(?:field_ZF_status is|ZFMAGFLD_01 back) .*\n", page, re.MULTILINE)
+    own: dict[str, object] = {
+        "5066": zero_field.ioc,
+        "5067": zero_field.control,
+        "20011": zero_field.console,
+        "var": tmp_path / "state",
+        ".venv/bin": Path(sys.executable).parent,
+    }
+    names = re.compile(rf"(?<![\w/])({'|'.join(map(re.escape, own))})\b")
+    *servers, break_it = (
+        names.sub(lambda found: str(own[found[0]]), command).split()
+        for command in re.findall(r"^\$ ((?:procServ|.venv/bin/).*)", page, re.MULTILINE)
+    )
+    assert (len(servers), len(said)) == (3, 3)
+    printed = tmp_path / "printed"
+    with printed.open("wb") as output:
+        for server in servers:
+            zero_field.launch(server, output)
+    until(lambda: said[0] in printed.read_text(), PATIENCE)
+    subprocess.run(
+        break_it, env=zero_field.environ, check=True, stdout=subprocess.DEVNULL, timeout=60
+    )
+    until(lambda: said[-1] in printed.read_text(), PATIENCE)
+    assert [each for each in printed.read_text().splitlines(True) if each in said] == said
 
 
 BY_HAND = """

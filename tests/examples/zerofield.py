@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from tests.ioc.ca import DEADLINE, ca_environ, free_port
 
@@ -36,20 +36,27 @@ class ZeroField:
         server = ["procServ", "--foreground", "--quiet", "--noautorestart", "--holdoff", "1"]
         server += ["--logfile", str(self.log), str(self.console), *COMMAND]
         served = ["--prefix", self.prefix, "--port"]
-        self._start([*server, str(SCRIPTS / "demo/zfmagfld.py"), *served, str(self.ioc), *options])
+        self.launch([*server, str(SCRIPTS / "demo/zfmagfld.py"), *served, str(self.ioc), *options])
         control = [*COMMAND, str(SCRIPTS / "demo/procserv_control.py"), *served, str(self.control)]
-        self._start([*control, f"ZFMAGFLD_01={self.console}"])
+        self.launch([*control, f"ZFMAGFLD_01={self.console}"])
 
-    def _start(self, command: list[str]) -> None:
+    def launch(self, command: list[str], output: IO[bytes] | int = subprocess.DEVNULL) -> None:
+        """Start a program in the root of the repository; it is ended at the end."""
         process = subprocess.Popen(
             command,
-            env=ca_environ(self.port),
+            env=self.environ,
+            cwd=SCRIPTS.parent,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=output,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         self._stack.callback(_end, process)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """An environment in which all of them meet."""
+        return ca_environ(self.port, **self.addresses)
 
     @property
     def starts(self) -> int:
