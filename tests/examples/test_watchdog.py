@@ -21,6 +21,7 @@ from tests.process.test_genie import PYTHON as GENIE
 pytestmark = pytest.mark.timeout(240)  # the documentation's script looks every 10 s
 PATIENCE = 90.0  # s
 BLOCK, BAD, INVALID = "field_ZF_status", "No new magnetometer data", 3
+STATUS = "CS:PS:ZFMAGFLD_01:STATUS"
 SCRIPT = f"""
 from time import sleep
 from general.utilities.restart_ioc_when_pv_in_alarm import restart_ioc_when_pv_in_alarm
@@ -123,13 +124,15 @@ def watch_a_restart(zero_field: ZeroField, directory: Path, script: Path, *optio
         return client.text(prefix + "BGRSCRPT_01:LOG")
 
 
-STATUS = "CS:PS:ZFMAGFLD_01:STATUS"
+def events(log: str) -> int:
+    """The watchdog's own lines: libca and genie_python print some of theirs."""
+    return sum("ZFMAGFLD_01" in line or BLOCK in line for line in log.splitlines())
 
 
 def test_with_nothing_but_this_project(zero_field: ZeroField, tmp_path: Path) -> None:
     """Our own script, by pyepics: the IOC fails, is restarted, is well; a line for each event."""
     log = watch_a_restart(zero_field, tmp_path, SCRIPTS / "watchdog.py")
-    assert len(log.splitlines()) == 3, log
+    assert events(log) == 3, log
 
 
 def test_the_documentations_script(
@@ -143,7 +146,7 @@ def test_the_documentations_script(
     script = DOCUMENTATION / "restart_ioc.py"
     options = ("--python", str(GENIE), "--python-path", str(inits))
     log = watch_a_restart(zero_field, tmp_path, script, *options)
-    assert sum("ZFMAGFLD_01" in line or BLOCK in line for line in log.splitlines()) == 3, log
+    assert events(log) == 3, log
     assert "Traceback" not in log
 
 
@@ -151,7 +154,7 @@ def test_it_gives_up(zero_field: ZeroField, tmp_path: Path) -> None:
     """An IOC that no restart mends: after the limit an alarm in MESSAGE, and no further restart."""
     script = tmp_path / "script.py"
     script.write_text(
-        SCRIPT % "[], 5, 0.2, severities=['INVALID'], max_restarts=2"
+        SCRIPT % "[], 10, 0.2, severities=['INVALID'], max_restarts=2"
     )  # by severity alone
     zero_field.start("--fail-after", "0")
     with (
@@ -168,10 +171,8 @@ def test_it_gives_up(zero_field: ZeroField, tmp_path: Path) -> None:
         instrument = Instrument(zero_field, client)
         instrument.until_message("ALARM: ")
         (alarm,) = (each for each in instrument.messages() if each.startswith("ALARM: "))
-        assert alarm == (
-            f"ALARM: {BLOCK} is '{BAD}' (INVALID) after 2 restarts of ZFMAGFLD_01: gave up,"
-            " somebody has to look"
-        )
+        assert alarm.startswith(f"ALARM: {BLOCK} is ")  # in error, or not yet connected again
+        assert alarm.endswith(" after 2 restarts of ZFMAGFLD_01: gave up, somebody has to look")
         assert zero_field.starts == 3
 
 
