@@ -173,7 +173,7 @@ def test_it_gives_up(zero_field: ZeroField, tmp_path: Path) -> None:
         (alarm,) = (each for each in instrument.messages() if each.startswith("ALARM: "))
         assert alarm.startswith(f"ALARM: {BLOCK} is ")  # in error, or not yet connected again
         assert alarm.endswith(" after 2 restarts of ZFMAGFLD_01: gave up, somebody has to look")
-        assert zero_field.starts == 3
+        until(lambda: zero_field.starts == 3)  # the last may still be starting
 
 
 def test_a_block_that_comes_later(zero_field: ZeroField, tmp_path: Path) -> None:
