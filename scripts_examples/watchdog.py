@@ -1,0 +1,29 @@
+"""The watchdog as a background script that needs nothing but this project: no genie_python.
+
+The instrument is that of MYPVPREFIX; the helper is beside this script.
+"""
+
+import os
+import sys
+from time import sleep
+
+sys.path.insert(
+    0, os.path.abspath(os.path.join(os.environ["KIT_ROOT"], "ISIS", "inst_servers", "master"))
+)
+
+from general.utilities.restart_ioc_when_pv_in_alarm import restart_ioc_when_pv_in_alarm
+from server_common.helpers import register_ioc_start
+
+register_ioc_start("BGRSCRPT_01")
+
+restart_ioc_when_pv_in_alarm(
+    block_to_monitor="field_ZF_status",
+    iocs_to_restart=["ZFMAGFLD_01"],
+    error_states=["No new magnetometer data", "Magnetometer data invalid"],
+    severities=["INVALID"],
+    wait_between_restarts=20,
+    wait_for_polling=1,
+)
+
+while True:
+    sleep(10)
