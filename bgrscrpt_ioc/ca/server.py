@@ -17,7 +17,8 @@ import caproto as ca
 
 from bgrscrpt_ioc.ca.channels import Channel
 from bgrscrpt_ioc.ca.circuit import Circuit
-from bgrscrpt_ioc.ca.link import Link
+from bgrscrpt_ioc.ca.links import Limits, Links
+from bgrscrpt_ioc.ca.listener import Listener
 from bgrscrpt_ioc.ca.lookup import find
 from bgrscrpt_ioc.ca.puts import Writable
 from bgrscrpt_ioc.ca.search import (
@@ -30,8 +31,6 @@ from bgrscrpt_ioc.ca.search import (
     udp_socket,
 )
 
-BACKLOG = 128  # clients that wait to be accepted
-
 
 class PortInUseError(OSError):
     """Another program serves at the address."""
@@ -41,10 +40,14 @@ class CaServer:
     """Serves `channels` on TCP and UDP `port` of each of `interfaces`, from start to close."""
 
     def __init__(
-        self, channels: Mapping[str, Channel], interfaces: Sequence[str], port: int
+        self,
+        channels: Mapping[str, Channel],
+        interfaces: Sequence[str],
+        port: int,
+        limits: Limits | None = None,
     ) -> None:
         self._channels, self._interfaces, self._port = channels, interfaces, port
-        self._links: set[Link] = set()
+        self._links = Links(limits)
         self._open = AsyncExitStack()
 
     async def start(self) -> None:
@@ -58,7 +61,7 @@ class CaServer:
         try:
             addresses = list(dict.fromkeys(_resolved(each) for each in self._interfaces))
             for address in addresses:
-                await self._listen(address)
+                self._listen(address)
             await self._listen_for_searches(addresses)
             self._send_beacons(addresses)
         except BaseException:
@@ -73,7 +76,7 @@ class CaServer:
         for channel in self._channels.values():
             if isinstance(channel, Writable):
                 await channel.cancel()
-        await asyncio.gather(*(link.close() for link in [*self._links]))
+        await asyncio.gather(*(link.close() for link in self._links))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -82,21 +85,15 @@ class CaServer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _listen(self, address: str) -> None:
-        loop = asyncio.get_running_loop()
+    def _listen(self, address: str) -> None:
         try:
-            # By name and not on a socket of caproto's: only so asyncio sets TCP_NODELAY.
-            server = await loop.create_server(
-                lambda: Circuit(self._channels, self._port, self._links),
-                address,
-                self._port,
-                family=socket.AF_INET,
-                backlog=BACKLOG,
-                reuse_address=True,
-            )
+            listener = Listener((address, self._port), self._circuit, self._links)
         except OSError as error:
             raise _explained(error, address, self._port) from error
-        self._open.callback(server.close)
+        self._open.push_async_callback(listener.close)
+
+    def _circuit(self, address: tuple[str, int]) -> Circuit:
+        return Circuit(self._channels, self._port, self._links, address)
 
     async def _listen_for_searches(self, addresses: Sequence[str]) -> None:
         entries = ca.get_environment_variables()["EPICS_CAS_IGNORE_ADDR_LIST"]
@@ -105,7 +102,7 @@ class CaServer:
         broadcasts = [broadcast_of(each) for each in addresses if each != EVERYWHERE]
         for each in dict.fromkeys([*addresses, *filter(None, broadcasts)]):
             _, searches = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: Searches(self._serves, self._port, ignored),
+                lambda: Searches(self._serves, self._port, ignored, self._links.complaints),
                 sock=udp_socket((each, self._port)),
             )
             self._open.push_async_callback(_ended, searches)
