@@ -18,7 +18,7 @@ from bgrscrpt_ioc.ca import wire
 from bgrscrpt_ioc.ca.channels import Channel, Reading
 from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.links import Links
-from bgrscrpt_ioc.ca.lookup import find
+from bgrscrpt_ioc.ca.lookup import find, has
 from bgrscrpt_ioc.ca.puts import Writable
 
 READ_ONLY = ca.AccessRights.READ
@@ -86,9 +86,7 @@ class Circuit(Link):
         """
         if not isinstance(request, ca.CreateChanRequest):
             return False
-        if find(self._channels, request.name) is not None and self._may_have(
-            "channels", len(self._served)
-        ):
+        if has(self._channels, request.name) and self._may_have("channels", len(self._served)):
             return False
         self.send_unchecked(ca.CreateChFailResponse(request.cid))
         return True
@@ -131,7 +129,7 @@ class Circuit(Link):
 
     def _search(self, request: Any) -> None:
         version = ca.DEFAULT_PROTOCOL_VERSION
-        if find(self._channels, request.name) is not None:
+        if has(self._channels, request.name):
             self.send(ca.SearchResponse(self._port, None, request.cid, version))
         elif request.reply == ca.DO_REPLY:
             self.send(ca.NotFoundResponse(version, request.cid))

@@ -23,7 +23,7 @@ log = logging.getLogger("bgrscrpt_ioc.ca.links")
 class Limits:
     """What clients may have at most: in all, each host of them, and each circuit."""
 
-    connections: int = 1000  # or what the limit on descriptors leaves
+    connections: int = 1000
     connections_of_host: int = 600
     channels: int = 50_000
     channels_of_circuit: int = 5000
@@ -95,8 +95,8 @@ class Complaints:
 class Links:
     """The connections of one server."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.complaints = Complaints()
         self.channels = self.subscriptions = 0  # of all of them
         self._all: set[Connection] = set()

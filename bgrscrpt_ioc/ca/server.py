@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Self
 
 import caproto as ca
 
+from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.ca.channels import Channel
 from bgrscrpt_ioc.ca.circuit import Circuit
 from bgrscrpt_ioc.ca.links import Limits, Links
 from bgrscrpt_ioc.ca.listener import Listener
-from bgrscrpt_ioc.ca.lookup import find
+from bgrscrpt_ioc.ca.lookup import has
 from bgrscrpt_ioc.ca.puts import Writable
 from bgrscrpt_ioc.ca.search import (
     EVERYWHERE,
@@ -30,6 +33,8 @@ from bgrscrpt_ioc.ca.search import (
     listed,
     udp_socket,
 )
+
+log = logging.getLogger("bgrscrpt_ioc.ca.server")
 
 
 class PortInUseError(OSError):
@@ -47,7 +52,7 @@ class CaServer:
         limits: Limits | None = None,
     ) -> None:
         self._channels, self._interfaces, self._port = channels, interfaces, port
-        self._links = Links(limits)
+        self._links = Links(within_descriptors(limits or Limits()))
         self._open = AsyncExitStack()
 
     async def start(self) -> None:
@@ -115,7 +120,17 @@ class CaServer:
         beacons.send()
 
     def _serves(self, name: str) -> bool:
-        return find(self._channels, name) is not None
+        return has(self._channels, name)
+
+
+def within_descriptors(limits: Limits) -> Limits:
+    """The limits where the process may open fewer descriptors: scripts and files need some too."""
+    most = posix.descriptor_limit()
+    connections = min(limits.connections, most * 3 // 4)
+    if connections < limits.connections:
+        log.info("at most %d connections, for the limit on descriptors is %d", connections, most)
+    of_host = min(limits.connections_of_host, connections)
+    return replace(limits, connections=connections, connections_of_host=of_host)
 
 
 async def _ended(searches: Searches) -> None:

@@ -23,7 +23,8 @@ NAMES = [
     *(P + pv for pv in ("START", "STOP", "STATUS", "LOG", "LOG:LINE", "PID", "AUTORESTART")),
     *(P + field for field in ("STATUS.DESC$", "STATUS.ZRST", "LOG.NORD", "START.VAL", "STATUS.")),
     *("", "x", "\0", "é" * 39, "A" * 300, P, P + "START.{", P + "START.NONE", P + "NONE"),
-    P + "LOG.VAL{" + '{"a":' * 2500,  # a filter, deeper than a parser goes
+    P + "LOG.VAL{" + '{"a":' * 2500,  # filters: one deeper than a parser goes,
+    P + "LOG.VAL[1:2:3:4]",  # and one that caproto cannot parse
 ]
 STEPS = 8  # messages of a conversation that is made up
 

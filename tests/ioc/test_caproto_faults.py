@@ -14,6 +14,7 @@ import caproto as ca
 import pytest
 
 from bgrscrpt_ioc.ca.circuit import asker
+from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.pvs import InstancePVs
 from bgrscrpt_ioc.ca.server import CaServer
 from bgrscrpt_ioc.events import State
@@ -240,6 +241,8 @@ async def test_fault_14_small_answers_are_not_delayed() -> None:
         writer.write(bytes(ca.VersionRequest(0, 13)))
         await reader.readexactly(16)
         (link,) = server._links
+        assert isinstance(link, Link)
+        assert link._transport is not None
         sock = link._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         writer.close()
