@@ -58,7 +58,7 @@ class Link(asyncio.BufferedProtocol):
         self._outgoing_size = 0
         self._spent = 0  # of this turn
         self._turn_due = False
-        self._deaf = False
+        self._deaf = self._refused = False
         self.stalled = False
         self.peer = address[0]
         self.heard = self._loop.time()
@@ -96,6 +96,9 @@ class Link(asyncio.BufferedProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin."""
         self._transport = transport
+        if self._refused:
+            transport.abort()
+            return
         self.protocol.our_address = transport.get_extra_info("sockname")
         for level, option, value in (
             (socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_QUEUE),
@@ -149,7 +152,12 @@ class Link(asyncio.BufferedProtocol):
     @property
     def connected(self) -> bool:
         """Whether it is set up, and not ending."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self._transport is not None and not self.ending
+
+    @property
+    def ending(self) -> bool:
+        """Whether it has been ended."""
+        return self._refused or (self._transport is not None and self._transport.is_closing())
 
     @property
     def busy(self) -> bool:
@@ -175,8 +183,11 @@ class Link(asyncio.BufferedProtocol):
     def refuse(self, why: object) -> None:
         """End the connection with a client that does not keep to the protocol, or to the limits."""
         self._requests.clear()
-        if self.connected and self._transport is not None:
-            self._links.complaints.say(self.peer, f"connection ended: {printable(why)}")
+        if self.ending:
+            return
+        self._refused = True
+        self._links.complaints.say(self.peer, f"connection ended: {printable(why)}")
+        if self._transport is not None:
             self._transport.abort()
 
     def take_no_more(self) -> None:

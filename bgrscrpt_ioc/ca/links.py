@@ -52,8 +52,8 @@ class Connection(Protocol):
         ...
 
     @property
-    def connected(self) -> bool:
-        """Whether it is set up, and not ending."""
+    def ending(self) -> bool:
+        """Whether it has been ended."""
         ...
 
     def refuse(self, why: object) -> None:
@@ -128,10 +128,10 @@ class Links:
         most of them, first one without channels, then that which was silent longest. A client
         that was at work after all connects again by itself.
         """
-        connected = [each for each in self._all if each.connected]
-        if host is None and connected:
-            host = Counter(each.peer for each in connected).most_common(1)[0][0]
-        idle = [each for each in connected if each.peer == host]
+        there = [each for each in self._all if not each.ending]
+        if host is None and there:
+            host = Counter(each.peer for each in there).most_common(1)[0][0]
+        idle = [each for each in there if each.peer == host]
         if not idle:
             return False
         least = min(idle, key=lambda each: (each.at_work, each.heard))

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.links import Links
 
-BACKLOG = 128  # clients that wait to be accepted
+BACKLOG = 1024  # clients that wait to be accepted: who finds no place there tries a second later
 AT_ONCE = 16  # that are accepted before others have their turn
-PAUSE = 0.2  # s until it is tried again
+PAUSE = 1.0  # s until it is tried again
+SOON = 0.02  # s until what an ended connection had is free
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -81,10 +82,9 @@ class Listener:
     def _fail(self, error: OSError) -> None:
         """Have the next one wait a little, and make room for it if that is what it lacks."""
         self._links.complaints.say("no connection accepted", error)
-        if error.errno in EXHAUSTED:
-            self._links.dismiss("no descriptors are left")
+        ended = error.errno in EXHAUSTED and self._links.dismiss("no descriptors are left")
         self._loop.remove_reader(self._socket)
-        self._later = self._loop.call_later(PAUSE, self._resume)
+        self._later = self._loop.call_later(SOON if ended else PAUSE, self._resume)
 
     def _resume(self) -> None:
         self._loop.add_reader(self._socket, self._accept)

@@ -25,6 +25,7 @@ from bgrscrpt_ioc.ca.links import OFFENDERS, QUIET, Complaints
 from bgrscrpt_ioc.ca.pvs import InstancePVs
 from bgrscrpt_ioc.ca.search import Searches
 from bgrscrpt_ioc.ca.server import CaServer
+from bgrscrpt_ioc.events import State
 from tests.faults import fuzz, standing
 from tests.faults.network import (
     STRUCTURES,
@@ -44,7 +45,6 @@ from tests.ioc.raw import RawClient
 SEED = int(os.environ.get("FUZZ_SEED", str(fuzz.SEED)))
 CASES = int(os.environ.get("FUZZ_CASES", "100000"))
 OVER_SOCKETS = 3000  # of them, the next ones
-ECA_PUTCBINPROG, ECA_ADDFAIL, ECA_TOLARGE = 362, 144, 72
 ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
 
 
@@ -54,7 +54,9 @@ def ioc(tmp_path: Path) -> Iterator[Ioc]:
     script = tmp_path / "script.py"
     script.write_text(FOREVER)
     with Ioc(tmp_path, script, "--prefix", "TE:", "--no-echo") as ioc:
-        yield ioc.ready()
+        with Client(ioc.ready().port) as client:
+            client.monitor(P + "STATUS").wait_for(State.RUNNING)
+        yield ioc
 
 
 def works(client: Client) -> None:
@@ -62,11 +64,6 @@ def works(client: Client) -> None:
     assert client.get(P + "STATUS") is not None
     assert client.put_callback(P + "START", 0) == ECA_NORMAL
     assert client.monitor(P + "STATUS").wait_for_events(1)
-
-
-def lines(text: str) -> list[str]:
-    """What a log says of offenders."""
-    return [line for line in text.splitlines() if "127.0.0.1:" in line or "WARNING" in line]
 
 
 # --- what makes no sense -----------------------------------------------------------------------
@@ -111,7 +108,7 @@ async def test_a_conversation_may_come_in_any_pieces() -> None:
         await server.check()
         answers.add(outline(bytes(transport.sent)))
     (answer,) = answers
-    assert len(answer) == 21
+    assert len(answer) == 18
 
 
 def outline(data: bytes) -> tuple[tuple[int, int], ...]:
@@ -181,10 +178,10 @@ def test_20_clients_put_at_once(ioc: Ioc) -> None:
         channels = [client.open(P + "RESTART") for client in clients]
         for client, channel in zip(clients, channels, strict=True):
             client.send(channel.write([1], ca.ChannelType.ENUM, notify=True))
-        answers = {client.receive(ca.WriteNotifyResponse).status for client in clients}
-        assert answers == {ca.CAStatus.ECA_NORMAL}
+        answers = {client.receive(ca.WriteNotifyResponse).status.name for client in clients}
+        assert answers == {"ECA_NORMAL"}
         with Client(ioc.port) as client:
-            assert client.get(P + "STATUS") == 2
+            assert client.get(P + "STATUS") == State.RUNNING
             assert client.get(P + "RESTART") == 0
             assert list(survivors(ioc.port)) == [client.get(P + "PID")]
 
@@ -293,8 +290,8 @@ def test_an_operator_gets_in_where_all_places_are_taken(
         with Client(serve.port) as operator, idle(serve.port, 5):
             works(operator)
             serve.publish("LOG:LINE", "still here")
-            old.wait_for(lambda: bytes(seen.values[-1:][0]).startswith(b"still here"))
-        assert open_ones(sockets) < 10
+            seen.wait_for([*b"still here", 0])
+        until(lambda: open_ones(sockets) < 10)
     assert serve.log.read_text().count("too many connections: ") == 1
 
 
@@ -310,16 +307,16 @@ def test_channels_monitors_and_puts_are_counted(start_ioc: Callable[..., Served]
             greedy.send(log.subscribe())
             greedy.receive(ca.EventAddResponse)
         greedy.send(log.subscribe())
-        assert greedy.receive(ca.ErrorResponse).status.code_with_severity == ECA_ADDFAIL
+        assert greedy.receive(ca.ErrorResponse).status.name == "ECA_ADDFAIL"
         for _ in range(3):
             greedy.send(start.write([1], ca.ChannelType.ENUM, notify=True))
         answer = greedy.receive(ca.WriteNotifyResponse)
-        assert answer.status.code_with_severity == ECA_PUTCBINPROG
+        assert answer.status.name == "ECA_PUTCBINPROG"
         for _ in range(2):
             serve.complete("start")
-            assert greedy.receive(ca.WriteNotifyResponse).status is ca.CAStatus.ECA_NORMAL
+            assert greedy.receive(ca.WriteNotifyResponse).status.name == "ECA_NORMAL"
         greedy.send(start.write([0], ca.ChannelType.ENUM, notify=True))
-        assert greedy.receive(ca.WriteNotifyResponse).status is ca.CAStatus.ECA_NORMAL
+        assert greedy.receive(ca.WriteNotifyResponse).status.name == "ECA_NORMAL"
     with RawClient(serve.port) as modest:
         assert modest.open(P + "CPU").sid is not None
     assert serve.log.read_text().count("127.0.0.1: refused: ") == 1
@@ -354,9 +351,9 @@ def test_a_conversion_that_takes_long_is_refused(start_ioc: Callable[..., Served
     with RawClient(serve.port) as client:
         log = client.open(P + "LOG")
         client.send(log.read(ca.ChannelType.STRING))
-        assert client.receive(ca.ReadNotifyResponse).status.code_with_severity == ECA_TOLARGE
+        assert client.receive(ca.ReadNotifyResponse).status.name == "ECA_TOLARGE"
         client.send(log.subscribe(ca.ChannelType.STRING))
-        assert client.receive(ca.ErrorResponse).status.code_with_severity == ECA_TOLARGE
+        assert client.receive(ca.ErrorResponse).status.name == "ECA_TOLARGE"
         client.send(log.read())
         assert len(client.receive(ca.ReadNotifyResponse).data) == 999_001
 
