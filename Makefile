@@ -25,7 +25,7 @@ $(VENV)/genie/ready: constraints-genie.txt
 	touch $@
 
 system:
-	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git
+	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2
 
 run: install
 	@echo "Beside it, in another terminal (or with camonitor and caput, if you have EPICS):"
@@ -56,6 +56,7 @@ cover: install system genie
 
 bench: install system
 	$(BIN)/python -m benchmarks.registry_outage
+	$(BIN)/python -m benchmarks.network
 
 docs: install
 	$(BIN)/python docs/generate.py

@@ -6,36 +6,37 @@ what is newer.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import caproto as ca
-from caproto import ChannelType
+from caproto import ChannelType, native_type
 
 from bgrscrpt_ioc.ca import wire
 from bgrscrpt_ioc.ca.channels import Channel, Reading
 from bgrscrpt_ioc.ca.link import Link
-from bgrscrpt_ioc.ca.lookup import find
+from bgrscrpt_ioc.ca.links import Links
+from bgrscrpt_ioc.ca.lookup import find, has
 from bgrscrpt_ioc.ca.puts import Writable
 
 READ_ONLY = ca.AccessRights.READ
 READ_WRITE = ca.AccessRights.READ | ca.AccessRights.WRITE
 
-log = logging.getLogger("bgrscrpt_ioc.ca.circuit")
+LONGEST_NAME = 256  # characters of a user or host that are kept
+LARGEST_CONVERSION = 1 << 22  # bytes of an array as other than its own type, made for each client
 
 
 class Subscription:
     """One monitor of one client."""
 
-    __slots__ = ("channel", "circuit", "count", "identity", "kind", "mask")
+    __slots__ = ("channel", "circuit", "count", "identity", "kind", "mask", "sid")
 
     def __init__(self, circuit: Circuit, channel: Channel, request: Any) -> None:
         self.circuit, self.channel = circuit, channel
         self.kind, self.count = ChannelType(request.data_type), request.data_count
-        self.identity, self.mask = request.subscriptionid, request.mask
+        self.identity, self.mask, self.sid = request.subscriptionid, request.mask, request.sid
 
     def changed(self) -> None:
         """Have the client told."""
@@ -45,21 +46,65 @@ class Subscription:
 class Circuit(Link):
     """One client."""
 
-    def __init__(self, channels: Mapping[str, Channel], port: int, links: set[Link]) -> None:
-        """Serve `channels`, on this port."""
-        super().__init__(links)
+    def __init__(
+        self, channels: Mapping[str, Channel], port: int, links: Links, address: tuple[str, int]
+    ) -> None:
+        """Serve `channels`, on this port, to the client at `address`."""
+        super().__init__(links, address)
         self._channels, self._port = channels, port
         self._user = self._claimed_host = ""
         self._served: dict[int, Channel] = {}  # by sid
         self._subscriptions: dict[int, Subscription] = {}  # by what the client calls it
         self._owed: dict[Subscription, None] = {}  # in the order of the changes
+        self._pending = 0  # puts
         self._events_on = True
 
     def ended(self) -> None:
         """Forget the client. What it has commanded goes on."""
-        for subscription in [*self._subscriptions.values()]:
-            self._unsubscribe(subscription)
+        for channel in {each.channel for each in self._subscriptions.values()}:
+            channel.subscribers = tuple(
+                each
+                for each in channel.subscribers
+                if not isinstance(each, Subscription) or each.circuit is not self
+            )
+        self._links.subscriptions -= len(self._subscriptions)
+        self._links.channels -= len(self._served)
+        self._subscriptions.clear()
+        self._owed.clear()
         self._served.clear()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the client has channels."""
+        return bool(self._served)
+
+    def dismisses(self, request: Any) -> bool:
+        """Tell who wants a channel that is not to be had.
+
+        caproto would keep each of them for as long as the connection lasts, and read a filter from
+        its name, in a way that a name can break.
+        """
+        if not isinstance(request, ca.CreateChanRequest):
+            return False
+        if has(self._channels, request.name) and self._may_have("channels", len(self._served)):
+            return False
+        self.send_unchecked(ca.CreateChFailResponse(request.cid))
+        return True
+
+    def _may_have(self, what: str, has: int) -> bool:
+        """Whether the client may have one more; said in the log if not."""
+        limits, there_are = self._links.limits, getattr(self._links, what)
+        of_circuit, of_all = getattr(limits, f"{what}_of_circuit"), getattr(limits, what)
+        if has >= of_circuit:
+            self._complain(f"refused: one connection may have {of_circuit} {what}")
+        elif there_are >= of_all:
+            self._complain(f"refused: all clients together may have {of_all} {what}")
+        else:
+            return True
+        return False
+
+    def _complain(self, what: str) -> None:
+        self._links.complaints.say(self.peer, what)
 
     def answer(self, request: Any) -> None:
         """Answer a request, or begin what it asks for."""
@@ -77,25 +122,25 @@ class Circuit(Link):
         self.send(ca.EchoResponse())
 
     def _host_name(self, request: Any) -> None:
-        self._claimed_host = request.name
+        self._claimed_host = request.name[:LONGEST_NAME]
 
     def _client_name(self, request: Any) -> None:
-        self._user = request.name
+        self._user = request.name[:LONGEST_NAME]
 
     def _search(self, request: Any) -> None:
         version = ca.DEFAULT_PROTOCOL_VERSION
-        if find(self._channels, request.name) is not None:
+        if has(self._channels, request.name):
             self.send(ca.SearchResponse(self._port, None, request.cid, version))
         elif request.reply == ca.DO_REPLY:
             self.send(ca.NotFoundResponse(version, request.cid))
 
     def _create(self, request: Any) -> None:
         channel = find(self._channels, request.name)
-        if channel is None:
-            self.send(ca.CreateChFailResponse(request.cid))
-            return
+        if channel is None:  # else it had been dismissed
+            raise ca.RemoteProtocolError(f"no channel {request.name}")
         sid = self.protocol.new_channel_id()
         self._served[sid] = channel
+        self._links.channels += 1
         self.send(
             ca.AccessRightsResponse(request.cid, READ_WRITE if channel.writable else READ_ONLY),
             ca.CreateChanResponse(channel.kind, channel.size, request.cid, sid),
@@ -104,17 +149,22 @@ class Circuit(Link):
     def _clear(self, request: Any) -> None:
         if self._served.pop(request.sid, None) is None:
             raise ca.RemoteProtocolError(f"no channel {request.sid}")
-        asked = self.protocol.event_add_commands
+        self._links.channels -= 1
+        if self.protocol.channels_sid[request.sid].cid != request.cid:  # it may be another's
+            raise ca.RemoteProtocolError(f"channel {request.sid} is not {request.cid}")
         for subscription in [*self._subscriptions.values()]:
-            if asked[subscription.identity].sid == request.sid:
+            if subscription.sid == request.sid:
                 self._unsubscribe(subscription)
-                del asked[subscription.identity]
+                del self.protocol.event_add_commands[subscription.identity]
         self.send(ca.ClearChannelResponse(request.sid, request.cid))
 
     def _read(self, request: Any) -> None:
         channel = self._readable(request)
         kind = request.data_type
-        reading, status = self._reading(channel, kind, request.data_count)
+        if too_large(channel, kind, request.data_count):
+            reading, status = Reading(b"", b"", 0), ca.CAStatus.ECA_TOLARGE
+        else:
+            reading, status = self._reading(channel, kind, request.data_count)
         self.send(
             ca.ReadNotifyResponse(
                 reading.data, kind, reading.count, status, request.ioid, metadata=reading.metadata
@@ -169,13 +219,20 @@ class Circuit(Link):
         if not isinstance(channel, Writable):
             self._fail(request, ca.CAStatus.ECA_NOWTACCESS)
             return
+        limits = self._links.limits
+        if self._pending >= limits.puts_of_circuit or channel.pending >= limits.puts_of_channel:
+            self._complain(f"{channel.name}: put refused: too many have not ended yet")
+            self._fail(request, ca.CAStatus.ECA_PUTCBINPROG)
+            return
         by = asker(self._user, self._claimed_host, self.peer)
+        self._pending += 1
         try:
             payload = b"".join(request.buffers)
             values = wire.unpack(request.data_type, request.data_count, payload)
             channel.put(values, by, partial(self._written, request))
         except wire.ConversionError as error:
-            log.info("%s: put by %s refused: %s", channel.name, by, error)
+            self._pending -= 1
+            self._complain(f"{channel.name}: put by {by} refused: {error}")
             self._fail(request, ca.CAStatus.ECA_PUTFAIL)
 
     def _fail(self, request: Any, status: ca.CAStatus) -> None:
@@ -188,18 +245,16 @@ class Circuit(Link):
 
     def _written(self, request: Any, succeeded: bool) -> None:
         """The put is over. The client may have gone, or dropped the channel."""
+        self._pending -= 1
         if isinstance(request, ca.WriteNotifyRequest) and request.sid in self._served:
             self._complete(
                 request, ca.CAStatus.ECA_NORMAL if succeeded else ca.CAStatus.ECA_PUTFAIL
             )
 
     def _complete(self, request: Any, status: ca.CAStatus) -> None:
-        try:
-            self.send(
-                ca.WriteNotifyResponse(request.data_type, request.data_count, status, request.ioid)
-            )
-        except ca.LocalProtocolError as error:  # two pending puts, one identity: the client's bug
-            self.refuse(error)
+        self.send(
+            ca.WriteNotifyResponse(request.data_type, request.data_count, status, request.ioid)
+        )
 
     # --- monitors ------------------------------------------------------------------------------
 
@@ -207,10 +262,22 @@ class Circuit(Link):
         channel = self._readable(request)
         if request.subscriptionid in self._subscriptions:
             raise ca.RemoteProtocolError(f"a second monitor {request.subscriptionid}")
+        if too_large(channel, request.data_type, request.data_count):
+            self._fail_subscription(request, channel, ca.CAStatus.ECA_TOLARGE)
+            return
+        if not self._may_have("subscriptions", len(self._subscriptions)):
+            self._fail_subscription(request, channel, ca.CAStatus.ECA_ADDFAIL)
+            return
+        self._links.subscriptions += 1
         subscription = Subscription(self, channel, request)
         self._subscriptions[request.subscriptionid] = subscription
         channel.subscribers += (subscription,)
         self.tell(subscription)
+
+    def _fail_subscription(self, request: Any, channel: Channel, status: ca.CAStatus) -> None:
+        del self.protocol.event_add_commands[request.subscriptionid]
+        cid = self.protocol.channels_sid[request.sid].cid
+        self.send(ca.ErrorResponse(request, cid, status, channel.name))
 
     def _cancel(self, request: Any) -> None:
         subscription = self._subscriptions[request.subscriptionid]
@@ -226,6 +293,7 @@ class Circuit(Link):
         channel.subscribers = tuple(s for s in channel.subscribers if s is not subscription)
         self._owed.pop(subscription, None)
         del self._subscriptions[subscription.identity]
+        self._links.subscriptions -= 1
 
     def _events_off(self, _request: Any) -> None:
         self._events_on = False
@@ -236,9 +304,12 @@ class Circuit(Link):
 
     def tell(self, subscription: Subscription) -> None:
         """Send what the channel reads now; later, and then the newest, to one who is behind."""
-        if self.stalled or not self._events_on:
+        if self._owed or self.busy or not self._events_on:
             self._owed[subscription] = None
-            return
+        else:
+            self._tell(subscription)
+
+    def _tell(self, subscription: Subscription) -> None:
         kind = subscription.kind
         reading, status = self._reading(subscription.channel, kind, subscription.count)
         self.send(
@@ -254,10 +325,10 @@ class Circuit(Link):
 
     def caught_up(self) -> None:
         """Tell what is owed, for as long as the client takes it."""
-        while self._owed and self._events_on and not self.stalled:
+        while self._owed and self._events_on and not self.busy:
             subscription = next(iter(self._owed))
             del self._owed[subscription]
-            self.tell(subscription)
+            self._tell(subscription)
 
     _ANSWERS: ClassVar[dict[type, Callable[[Circuit, Any], None]]] = {
         ca.ClearChannelRequest: _clear,
@@ -275,6 +346,13 @@ class Circuit(Link):
         ca.WriteNotifyRequest: _write,
         ca.WriteRequest: _write,
     }
+
+
+def too_large(channel: Channel, kind: ChannelType, count: int) -> bool:
+    """Whether the value would take long to make: one as other than its own type, of many bytes."""
+    native = native_type(kind)
+    size = (count or channel.size) * (40 if native is ChannelType.STRING else 8)
+    return native is not channel.kind and size > LARGEST_CONVERSION
 
 
 def asker(user: str, claimed_host: str, peer: str) -> str:

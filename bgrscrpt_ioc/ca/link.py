@@ -6,48 +6,70 @@ caproto reads and writes the protocol, asyncio the socket. What is asked for is 
 from __future__ import annotations
 
 import asyncio
-import logging
+import errno
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import caproto as ca
 
-LONGEST_REQUEST = 1 << 20  # bytes; nothing that we take is an array
-PIECE = 1 << 12  # bytes that caproto gets at once: it copies what is left after each request
+from bgrscrpt_ioc.ca.links import Links, printable
+
+LONGEST_REQUEST = 1 << 14  # bytes, as base has it by default; nothing that we take is an array
+PIECE = 1 << 12  # bytes that are read at once, and by caproto, which copies what is left
 BATCH = 1 << 16  # bytes of answers that are put together before they are sent
+LONGEST_QUEUE = 1 << 18  # bytes that the kernel keeps for a client that does not read
 LINGER = 1.0  # s that a client gets to take what was sent, when the server closes
+
+# A client that has a lot done is made to wait, and nobody for it: what is done for it in one turn
+# of the event loop is measured in bytes of answers.
+TURN = 1 << 17  # about 2 ms
+SMALLEST = 1 << 11  # what any request or answer costs as much as, however short
+
+# Clients that vanish without a word. (base asks the kernel too, but leaves it at its two hours.)
+SILENCE = 60  # s until one is asked whether it still is there
+ASKING = 10  # s between questions
+VANISHED = 120  # s until one that answers nothing, or takes nothing, is given up
 
 # What caproto raises, of its own and not, on bytes and requests that break the protocol.
 NONSENSE = (ca.CaprotoError, ValueError, TypeError, KeyError, IndexError)
+# ... and on answers to requests that have confused its books of this client.
+CONFUSED = (ca.LocalProtocolError, KeyError)
+GONE = {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
-log = logging.getLogger("bgrscrpt_ioc.ca.link")
 
-
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     """The connection to one client, from its first byte to its last.
 
-    A client that does not take what is sent is `stalled`: its requests wait, in its own socket
-    where they are many, and who would tell it something keeps that for `caught_up`.
+    A client that does not take what is sent is `stalled`, one that has had its share of this turn
+    is `busy`: requests wait, in its own socket where they are many, and who would tell it
+    something keeps that for `caught_up`.
     """
 
-    peer: str
-    protocol: ca.VirtualCircuit
-
-    def __init__(self, links: set[Link]) -> None:
-        """Be one of `links` as long as the connection lasts."""
+    def __init__(self, links: Links, address: tuple[str, int]) -> None:
+        """Be one of `links`, which it is given to, as long as the connection lasts."""
         self._links = links
         self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._incoming = bytearray(PIECE)
         self._requests: deque[Any] = deque()
-        self._unfinished = 0  # bytes of a request that is not whole yet
         self._outgoing: list[Any] = []
         self._outgoing_size = 0
-        self._flush_due = False
-        self._deaf = False
+        self._spent = 0  # of this turn
+        self._turn_due = False
+        self._deaf = self._refused = False
         self.stalled = False
+        self.peer = address[0]
+        self.heard = self._loop.time()
+        self.protocol = ca.VirtualCircuit(ca.SERVER, address, None)
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
     # --- what a subclass makes of it -----------------------------------------------------------
+
+    def dismisses(self, request: Any) -> bool:  # noqa: ARG002 - a subclass looks at it
+        """Answer a request that caproto shall not see; whether it was one."""
+        return False
 
     def answer(self, request: Any) -> None:
         """Answer a request.
@@ -64,20 +86,33 @@ class Link(asyncio.Protocol):
     def ended(self) -> None:
         """The client has gone."""
 
+    @property
+    def at_work(self) -> bool:
+        """Whether the client would be missed."""
+        return False
+
     # --- asyncio's side ------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
         """Begin."""
-        self._transport: asyncio.Transport = transport
-        self.peer, port = transport.get_extra_info("peername")[:2]
-        # Clients that vanish without a word are found out in the end, as by base.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self.protocol = ca.VirtualCircuit(ca.SERVER, (self.peer, port), None)
-        self.protocol.our_address = transport.get_extra_info("sockname")[:2]
-        self._links.add(self)
+        self._transport = transport
+        if self._refused:
+            transport.abort()
+            return
+        self.protocol.our_address = transport.get_extra_info("sockname")
+        for level, option, value in (
+            (socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_QUEUE),
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ASKING),
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED * 1000),
+        ):
+            transport.get_extra_info("socket").setsockopt(level, option, value)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+    def connection_lost(self, exc: Exception | None) -> None:
         """End."""
+        if isinstance(exc, OSError) and exc.errno in GONE:
+            self._links.complaints.say(self.peer, f"connection ended: {exc.strerror}")
         self._links.discard(self)
         self._requests.clear()
         self._outgoing.clear()
@@ -87,60 +122,84 @@ class Link(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client is slow."""
         self.stalled = True
-        self._transport.pause_reading()
+        self._listen()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.stalled = False
-        if not self._deaf:
-            self._transport.resume_reading()
-        self.caught_up()
-        self._work()
+        self._go_on()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's name
+        """Where the next bytes go. They are few, so that each client has its turn."""
+        return self._incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take requests."""
-        for start in range(0, len(data), PIECE):
-            piece = data[start : start + PIECE]
-            try:
-                requests, _ = self.protocol.recv(piece)
-            except NONSENSE as error:
-                self.refuse(error)
-                return
-            self._requests += requests
-            self._unfinished = 0 if requests else self._unfinished + len(piece)
-            if self._unfinished > LONGEST_REQUEST:
-                self.refuse(f"a request of more than {LONGEST_REQUEST} bytes")
-                return
+        self.heard = self._loop.time()
+        try:
+            requests, missing = self.protocol.recv(memoryview(self._incoming)[:nbytes])
+        except NONSENSE as error:
+            self.refuse(error)
+            return
+        if missing > LONGEST_REQUEST:
+            self.refuse(f"a request of more than {LONGEST_REQUEST} bytes")
+            return
+        self._requests += requests
         self._work()
 
     # --- our side ------------------------------------------------------------------------------
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is set up, and not ending."""
+        return self._transport is not None and not self.ending
+
+    @property
+    def ending(self) -> bool:
+        """Whether it has been ended."""
+        return self._refused or (self._transport is not None and self._transport.is_closing())
+
+    @property
+    def busy(self) -> bool:
+        """Whether nothing more is to be done for the client now."""
+        return self.stalled or self._spent > TURN
+
     def send(self, *messages: Any) -> None:
         """Send what caproto has made, soon and in this order."""
-        if self._transport.is_closing():
+        if not self.connected:
             return
-        self._outgoing += self.protocol.send(*messages)
-        self._outgoing_size += sum(map(len, messages))
-        if self._outgoing_size > BATCH:
-            self._flush()
-        elif not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        for message in messages:
+            try:
+                buffers = self.protocol.send(message)
+            except CONFUSED as error:
+                self.refuse(error)
+                break
+            self._put(buffers, len(message))
+
+    def send_unchecked(self, message: ca.Message) -> None:
+        """Send what caproto shall not see."""
+        self._put([bytes(message)], len(message))
 
     def refuse(self, why: object) -> None:
-        """End the connection with a client that does not keep to the protocol."""
-        log.warning("%s: connection ended: %s", self.peer, why)
+        """End the connection with a client that does not keep to the protocol, or to the limits."""
         self._requests.clear()
-        self._transport.abort()
+        if self.ending:
+            return
+        self._refused = True
+        self._links.complaints.say(self.peer, f"connection ended: {printable(why)}")
+        if self._transport is not None:
+            self._transport.abort()
 
     def take_no_more(self) -> None:
         """Ignore what the client asks for from now on; what is going on is still answered."""
         self._deaf = True
         self._requests.clear()
-        self._transport.pause_reading()
+        self._listen()
 
     async def close(self) -> None:
         """End the connection, with what is still to be sent if the client takes it."""
+        if self._transport is None:
+            return
         self._flush()
         self._transport.close()
         try:
@@ -151,12 +210,15 @@ class Link(asyncio.Protocol):
             await self.closed
 
     def _work(self) -> None:
-        """Answer requests for as long as the client takes the answers."""
-        while self._requests and not self.stalled and not self._transport.is_closing():
+        """Answer requests for as long as the client takes the answers, and the turn lasts."""
+        while self._requests and self.connected and not self.busy:
             request = self._requests.popleft()
+            self._spend(SMALLEST)
             if isinstance(request, ca.VersionRequest) and self.protocol.priority is not None:
                 continue  # libca begins every search over TCP with one; caproto wants only one
             try:
+                if self.dismisses(request):
+                    continue
                 self.protocol.process_command(request)
             except NONSENSE as error:
                 self.refuse(error)
@@ -166,10 +228,45 @@ class Link(asyncio.Protocol):
             except ca.RemoteProtocolError as error:
                 self.refuse(error)
         self._flush()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Read on where there is nothing left to do before."""
+        if self._transport is not None:
+            if self._requests or self.stalled or self._deaf:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _spend(self, cost: int) -> None:
+        self._spent += cost
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        self._turn_due = False
+        self._spent = 0
+        self._flush()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._requests:
+            self._work()
+        else:
+            self._listen()
+        if self.connected and not self.busy:
+            self.caught_up()
+
+    def _put(self, buffers: Sequence[Any], size: int) -> None:
+        self._outgoing += buffers
+        self._outgoing_size += size
+        self._spend(max(size, SMALLEST))
+        if self._outgoing_size > BATCH:
+            self._flush()
 
     def _flush(self) -> None:
-        self._flush_due = False
-        if self._outgoing and not self._transport.is_closing():
+        if self._outgoing and self._transport is not None and self.connected:
             data = b"".join(self._outgoing)
             self._outgoing.clear()
             self._outgoing_size = 0

@@ -24,6 +24,15 @@ def find(channels: Mapping[str, Channel], name: str) -> Channel | None:
     return field_channel(found, field) if dot and found is not None else None
 
 
+def has(channels: Mapping[str, Channel], name: str) -> bool:
+    """Whether there is such a channel; a plain field is not made: who searches may never come."""
+    record, dot, field = name.partition(".")
+    owner = channels.get(record)
+    if owner is None or not dot or field.endswith("$"):
+        return find(channels, name) is not None
+    return field in ("", "VAL") or field_of(owner.record, owner.name, field) is not None
+
+
 def field_channel(owner: Channel, name: str) -> Channel | None:
     """The field of a record; None when it has no such field."""
     if name in ("", "VAL"):

@@ -54,6 +54,11 @@ class Writable(Choice):
         """
         self._begin(wire.choice(self.choices, values[0] if values else None), by, completed)
 
+    @property
+    def pending(self) -> int:
+        """How many puts have not ended."""
+        return len(self._going)
+
     async def cancel(self) -> None:
         """Give up what is going on; its puts fail."""
         going = tuple(self._going)

@@ -8,17 +8,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable, Mapping
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import caproto as ca
 import psutil
+
+from bgrscrpt_ioc.ca.links import Complaints
 
 log = logging.getLogger("bgrscrpt_ioc.ca.search")
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - compared with, not bound to
 FIRST_BEACON = 0.02  # s to the second one; doubled from there, as the protocol recommends
 VERSION = ca.DEFAULT_PROTOCOL_VERSION
+VERSION_MESSAGE = bytes(ca.VersionResponse(VERSION))
+HEADER = struct.Struct(">HHHHII")  # command, bytes that follow, two and two more parameters
+SEARCH = ca.SearchRequest.ID
+FOUND_SIZE = 8  # bytes that follow an answer's header
+# What one may hear on the port: versions, searches, their failures, beacons, repeaters, echoes.
+BY_DATAGRAM = {0, SEARCH, 13, 14, 17, 23, 24}
+LONGEST_QUEUE = 1 << 16  # bytes of answers that wait to be sent
 
 Address = tuple[str, int]
 
@@ -59,17 +69,51 @@ def udp_socket(address: Address | None = None) -> socket.socket:
     return udp
 
 
+class NotChannelAccessError(ValueError):
+    """A datagram is not what clients of Channel Access send."""
+
+
+def searched(data: bytes) -> Iterator[tuple[str, int]]:
+    """The names that a datagram asks for, each with what the client calls it.
+
+    (caproto makes an object of each, which takes ten times as long: a burst of searches would keep
+    those waiting who have found us.)
+
+    Raises:
+        NotChannelAccessError: it is not Channel Access, or cut short.
+    """
+    at = 0
+    while at < len(data):
+        if len(data) - at < HEADER.size:
+            raise NotChannelAccessError(f"{len(data) - at} bytes are no message")
+        command, size, _, _, identity, _ = HEADER.unpack_from(data, at)
+        name = data[at + HEADER.size : at + HEADER.size + size]
+        if command not in BY_DATAGRAM or len(name) < size:
+            raise NotChannelAccessError(f"command {command} with {size} bytes")
+        if command == SEARCH:
+            yield name.partition(b"\0")[0].decode("latin-1"), identity
+        at += HEADER.size + size
+
+
 class Searches(asyncio.DatagramProtocol):
     """One socket on which clients ask for records; answers those that `serves` knows."""
 
-    def __init__(self, serves: Callable[[str], bool], port: int, ignored: Iterable[str]) -> None:
-        self._serves, self._port, self._ignored = serves, port, frozenset(ignored)
-        self._protocol = ca.Broadcaster(our_role=ca.SERVER)
+    def __init__(
+        self,
+        serves: Callable[[str], bool],
+        port: int,
+        ignored: Iterable[str],
+        complaints: Complaints,
+    ) -> None:
+        self._serves, self._ignored, self._complaints = serves, frozenset(ignored), complaints
+        # Port and "at the address that this comes from"; what the client called it; our version.
+        self._answer = struct.Struct(f">HHHHIIH{FOUND_SIZE - 2}x")
+        self._found = (SEARCH, FOUND_SIZE, port, 0, 0xFFFFFFFF)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
         """Begin."""
-        self._transport: asyncio.DatagramTransport = transport
+        self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """End."""
@@ -80,14 +124,14 @@ class Searches(asyncio.DatagramProtocol):
         if addr[0] in self._ignored:
             return
         try:
-            messages = self._protocol.recv(data, addr)
-            found = [message for message in messages if self._asks_for_ours(message)]
-        except (ca.CaprotoError, ValueError, IndexError) as error:  # no Channel Access
-            log.debug("a datagram of %s: %s", addr[0], error)
+            found = [identity for name, identity in searched(data) if self._serves(name)]
+        except NotChannelAccessError as error:
+            self._complaints.say(addr[0], error)
             return
-        if found:
-            answers = (ca.SearchResponse(self._port, None, each.cid, VERSION) for each in found)
-            self._transport.sendto(self._protocol.send(ca.VersionResponse(VERSION), *answers), addr)
+        # Who does not get an answer asks again.
+        if found and self._transport.get_write_buffer_size() < LONGEST_QUEUE:
+            answers = (self._answer.pack(*self._found, each, VERSION) for each in found)
+            self._transport.sendto(VERSION_MESSAGE + b"".join(answers), addr)
 
     def close(self) -> None:
         """Answer no more."""
@@ -96,9 +140,6 @@ class Searches(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """Take note of an ICMP error: some client did not wait for its answer."""
         log.debug("datagram: %s", exc)
-
-    def _asks_for_ours(self, message: Any) -> bool:
-        return isinstance(message, ca.SearchRequest) and self._serves(message.name)
 
 
 class Beacons:

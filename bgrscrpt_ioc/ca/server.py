@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Self
 
 import caproto as ca
 
+from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.ca.channels import Channel
 from bgrscrpt_ioc.ca.circuit import Circuit
-from bgrscrpt_ioc.ca.link import Link
-from bgrscrpt_ioc.ca.lookup import find
+from bgrscrpt_ioc.ca.links import Limits, Links
+from bgrscrpt_ioc.ca.listener import Listener
+from bgrscrpt_ioc.ca.lookup import has
 from bgrscrpt_ioc.ca.puts import Writable
 from bgrscrpt_ioc.ca.search import (
     EVERYWHERE,
@@ -30,7 +34,7 @@ from bgrscrpt_ioc.ca.search import (
     udp_socket,
 )
 
-BACKLOG = 128  # clients that wait to be accepted
+log = logging.getLogger("bgrscrpt_ioc.ca.server")
 
 
 class PortInUseError(OSError):
@@ -41,10 +45,14 @@ class CaServer:
     """Serves `channels` on TCP and UDP `port` of each of `interfaces`, from start to close."""
 
     def __init__(
-        self, channels: Mapping[str, Channel], interfaces: Sequence[str], port: int
+        self,
+        channels: Mapping[str, Channel],
+        interfaces: Sequence[str],
+        port: int,
+        limits: Limits | None = None,
     ) -> None:
         self._channels, self._interfaces, self._port = channels, interfaces, port
-        self._links: set[Link] = set()
+        self._links = Links(within_descriptors(limits or Limits()))
         self._open = AsyncExitStack()
 
     async def start(self) -> None:
@@ -58,7 +66,7 @@ class CaServer:
         try:
             addresses = list(dict.fromkeys(_resolved(each) for each in self._interfaces))
             for address in addresses:
-                await self._listen(address)
+                self._listen(address)
             await self._listen_for_searches(addresses)
             self._send_beacons(addresses)
         except BaseException:
@@ -73,7 +81,7 @@ class CaServer:
         for channel in self._channels.values():
             if isinstance(channel, Writable):
                 await channel.cancel()
-        await asyncio.gather(*(link.close() for link in [*self._links]))
+        await asyncio.gather(*(link.close() for link in self._links))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -82,21 +90,15 @@ class CaServer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _listen(self, address: str) -> None:
-        loop = asyncio.get_running_loop()
+    def _listen(self, address: str) -> None:
         try:
-            # By name and not on a socket of caproto's: only so asyncio sets TCP_NODELAY.
-            server = await loop.create_server(
-                lambda: Circuit(self._channels, self._port, self._links),
-                address,
-                self._port,
-                family=socket.AF_INET,
-                backlog=BACKLOG,
-                reuse_address=True,
-            )
+            listener = Listener((address, self._port), self._circuit, self._links)
         except OSError as error:
             raise _explained(error, address, self._port) from error
-        self._open.callback(server.close)
+        self._open.push_async_callback(listener.close)
+
+    def _circuit(self, address: tuple[str, int]) -> Circuit:
+        return Circuit(self._channels, self._port, self._links, address)
 
     async def _listen_for_searches(self, addresses: Sequence[str]) -> None:
         entries = ca.get_environment_variables()["EPICS_CAS_IGNORE_ADDR_LIST"]
@@ -105,7 +107,7 @@ class CaServer:
         broadcasts = [broadcast_of(each) for each in addresses if each != EVERYWHERE]
         for each in dict.fromkeys([*addresses, *filter(None, broadcasts)]):
             _, searches = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: Searches(self._serves, self._port, ignored),
+                lambda: Searches(self._serves, self._port, ignored, self._links.complaints),
                 sock=udp_socket((each, self._port)),
             )
             self._open.push_async_callback(_ended, searches)
@@ -118,7 +120,17 @@ class CaServer:
         beacons.send()
 
     def _serves(self, name: str) -> bool:
-        return find(self._channels, name) is not None
+        return has(self._channels, name)
+
+
+def within_descriptors(limits: Limits) -> Limits:
+    """The limits where the process may open fewer descriptors: scripts and files need some too."""
+    most = posix.descriptor_limit()
+    connections = min(limits.connections, most * 3 // 4)
+    if connections < limits.connections:
+        log.info("at most %d connections, for the limit on descriptors is %d", connections, most)
+    of_host = min(limits.connections_of_host, connections)
+    return replace(limits, connections=connections, connections_of_host=of_host)
 
 
 async def _ended(searches: Searches) -> None:

@@ -243,6 +243,8 @@ class Registry:
                 self._db = IocDb(self._url)
             except ImportError as error:
                 raise RegistryError(f"pip install SQLAlchemy PyMySQL: {error}") from error
+            except OSError as error:  # no descriptor for its files: later there may be
+                raise RegistryError(f"SQLAlchemy cannot be loaded now: {error}") from error
         return self._db
 
     def _bring(self, session: Session, entry: Entry) -> None:

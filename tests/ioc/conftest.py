@@ -28,6 +28,8 @@ class Served(Peer):
             "prefix": "TE:",
             "names": ["BGRSCRPT_01"],
             "procserv_pvs": False,
+            "log_tail": 16000,
+            "limits": {},
             **options,
         }
         command = [sys.executable, "-X", "dev", "-W", "error", str(HERE / "fixture_ioc.py")]

@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict, deque
 from typing import Any
 
+from bgrscrpt_ioc.ca.links import Limits
 from bgrscrpt_ioc.ca.pvs import InstancePVs
 from bgrscrpt_ioc.ca.server import CaServer, PortInUseError
 from bgrscrpt_ioc.events import CommandFailed, Severity
@@ -71,22 +72,22 @@ class FakeCommands:
 class Fixture:
     """The IOC, and what a test has it do."""
 
-    def __init__(self, prefix: str, names: list[str], procserv_pvs: bool) -> None:
+    def __init__(self, prefix: str, names: list[str], procserv_pvs: bool, log_tail: int) -> None:
         self._pvs = {
-            name: InstancePVs(prefix, name, log_tail=16000, procserv_pvs=procserv_pvs)
+            name: InstancePVs(prefix, name, log_tail=log_tail, procserv_pvs=procserv_pvs)
             for name in names
         }
         self._commands = {name: FakeCommands(pvs) for name, pvs in self._pvs.items()}
         self._unread = b""
         self.end = asyncio.Event()
 
-    async def run(self, interfaces: list[str], port: int) -> None:
+    async def run(self, interfaces: list[str], port: int, limits: dict[str, int]) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.end.set)
         for name, pvs in self._pvs.items():
             pvs.connect(self._commands[name])
         pvdb = {name: pv for pvs in self._pvs.values() for name, pv in pvs.pvdb.items()}
-        async with CaServer(pvdb, interfaces, port):
+        async with CaServer(pvdb, interfaces, port, Limits(**limits)):
             say({"ready": True})
             loop.add_reader(0, self._told)
             await self.end.wait()
@@ -126,8 +127,10 @@ def main() -> int:
     port, interfaces = options["port"], options["interfaces"]
 
     async def _run() -> None:
-        fixture = Fixture(options["prefix"], options["names"], options["procserv_pvs"])
-        await fixture.run(interfaces, port)
+        fixture = Fixture(
+            options["prefix"], options["names"], options["procserv_pvs"], options["log_tail"]
+        )
+        await fixture.run(interfaces, port, options["limits"])
 
     try:
         asyncio.run(_run())

@@ -14,9 +14,12 @@ import caproto as ca
 import pytest
 
 from bgrscrpt_ioc.ca.circuit import asker
+from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.pvs import InstancePVs
+from bgrscrpt_ioc.ca.search import searched
 from bgrscrpt_ioc.ca.server import CaServer
 from bgrscrpt_ioc.events import State
+from tests.faults import fuzz
 from tests.ioc.ca import (
     CHAR,
     DBE_ALARM,
@@ -240,6 +243,8 @@ async def test_fault_14_small_answers_are_not_delayed() -> None:
         writer.write(bytes(ca.VersionRequest(0, 13)))
         await reader.readexactly(16)
         (link,) = server._links
+        assert isinstance(link, Link)
+        assert link._transport is not None
         sock = link._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         writer.close()
@@ -269,3 +274,36 @@ def test_a_cleared_channel_takes_only_its_own_monitors_along(serve: Served, clie
         serve.publish("LOG:LINE", "hello")
         assert other.receive(ca.EventAddResponse).data.tobytes() == b"hello\0"
     assert client.get(P + "STATUS") == State.RUNNING
+
+
+def test_a_channel_is_cleared_by_both_its_numbers(serve: Served, client: Client) -> None:
+    """A ClearChannel with the numbers of two channels ends that client, and no post of the IOC."""
+    with RawClient(serve.port) as rude:
+        status, line = rude.open(P + "STATUS"), rude.open(P + "LOG:LINE")
+        rude.send(line.subscribe())
+        rude.receive(ca.EventAddResponse)
+        assert status.sid is not None
+        rude.socket.sendall(bytes(ca.ClearChannelRequest(status.sid, line.cid)))
+        assert rude.ended()
+    serve.publish("LOG:LINE", "hello")
+    assert client.text(P + "LOG:LINE") == "hello"
+
+
+@pytest.mark.parametrize("name", ["NONE", "LOG.VAL[1:2:3:4]", 'LOG.VAL{"arr":' * 500])
+def test_names_that_nobody_has_stay_outside_of_caproto(serve: Served, name: str) -> None:
+    """They are refused without its parser of filters, and leave nothing; the circuit goes on."""
+    with RawClient(serve.port) as rude:
+        for cid in 7, 7, 8:  # the same one may be tried again
+            rude.socket.sendall(fuzz.text(fuzz.CREATE, P + name, cid))
+            answer = rude.socket.recv(16, socket.MSG_WAITALL)
+            assert (answer[1], answer[11]) == (26, cid)
+        assert rude.open(P + "STATUS").sid is not None
+    assert "Traceback" not in serve.log.read_text()
+
+
+def test_a_datagram_may_carry_what_its_messages_need_not() -> None:
+    """Bytes behind a message that has none of its own are skipped, and what follows is read."""
+    version = bytes(ca.VersionRequest(0, 13))
+    padded = version[:3] + b"\x08" + version[4:] + bytes(8)
+    search = bytes(ca.SearchRequest(P + "STATUS", 5, 13))
+    assert list(searched(padded + search)) == [(P + "STATUS", 5)]
