@@ -1,6 +1,6 @@
 """A small instrument to run scripts against: blocks, a DAE, lists, named as at ISIS.
 
-Nothing of it is real but Channel Access; only names, types and texts are those that genie_python and
+Nothing of it is real but Channel Access; names, types and texts are those that genie_python and
 scripts expect. It runs as a process of its own, on a CA port of its own:
 
     EPICS_CA_SERVER_PORT=5068 python instrument.py --prefix TE:DEMO:
@@ -37,10 +37,10 @@ TICK = 0.25  # s between two positions of what moves
 SET_POINTS = (280.0, 300.0, 290.0, 310.0)
 HELD = 30.0  # s for which a set point is kept
 SLUGGISH = 5.0  # s in which the sample has done most of the way
-RUN_STATES = (
-    "PROCESSING SETUP RUNNING PAUSED WAITING VETOING ENDING SAVING RESUMING PAUSING BEGINNING"
-    " ABORTING UPDATING STORING CHANGING"
-).split()
+RUN_STATES = [
+    *("PROCESSING", "SETUP", "RUNNING", "PAUSED", "WAITING", "VETOING", "ENDING", "SAVING"),
+    *("RESUMING", "PAUSING", "BEGINNING", "ABORTING", "UPDATING", "STORING", "CHANGING"),
+]
 SEVERITIES = ["NO_ALARM", "MINOR", "MAJOR", "INVALID"]
 NO_YES = ["NO", "YES"]
 IOCS = ("ISISDAE_01", "INSTETC_01")
@@ -70,6 +70,7 @@ class Choice(ChannelEnum):
         self.put = put
 
     async def verify_value(self, data: Any) -> Any:
+        """Called by caproto with what a client writes."""
         name = await super().verify_value(data)
         return name if self.put is None else await self.put(name)
 
@@ -122,6 +123,7 @@ class Command(ChannelInteger):
         self.put = put
 
     async def verify_value(self, data: Any) -> Any:
+        """Called by caproto with what a client writes."""
         await self.put()
         return data
 
@@ -169,7 +171,7 @@ class Instrument:
         ]
 
     def _add_ioc(self, ioc: str) -> None:
-        """procServControl's PVs of an IOC that is not there, but restarts as if."""
+        """The PVs of procServControl for an IOC that is not there, but restarts as if."""
         status = Choice(["Shutdown", "Running"], 1)
 
         async def restart(name: str) -> str:
@@ -257,7 +259,7 @@ class Instrument:
                 step = now
                 await self.set_point.move(SET_POINTS[step % len(SET_POINTS)])
             way = self.set_point.value.value - self.sample.value.value
-            noise = random.gauss(0, 0.05)  # noqa: S311 - no secret
+            noise = random.gauss(0, 0.05)
             await self.sample.move(self.sample.value.value + way * TICK / SLUGGISH + noise)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -17,14 +18,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tornado.httpclient import AsyncHTTPClient
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 DEADLINE = 60.0  # s
+SIZE = {"width": 1116, "height": 610, "deviceScaleFactor": 1, "mobile": False}
 OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-dev-shm-usage"
-    " --disable-background-networking --disable-component-update --disable-sync"
-    " --remote-debugging-port=0 --window-size=1180,680 --no-proxy-server"
-).split()
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--no-proxy-server", "--remote-debugging-port=0"),
+)
 
 
 class Page:
@@ -70,7 +73,7 @@ async def browsing(url: str, directory: Path) -> AsyncIterator[Page]:
     profile = directory / "chromium"
     chromium = shutil.which("chromium")
     assert chromium is not None
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
         [chromium, *OPTIONS, f"--user-data-dir={profile}", url],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -85,36 +88,31 @@ async def browsing(url: str, directory: Path) -> AsyncIterator[Page]:
                 assert process.poll() is None, "chromium has ended"
                 await asyncio.sleep(0.05)
             port = told.read_text().splitlines()[0]
-            socket = await _page(port, url)
-            yield Page(socket)
+            socket = await _connected(port, url)
+            page = Page(socket)
+            await page.ask("Emulation.setDeviceMetricsOverride", **SIZE)
+            yield page
+            socket.close()
+            while await socket.read_message() is not None:
+                pass
     finally:
         with contextlib.suppress(ProcessLookupError):
-            posix_kill(process)
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-async def _page(port: str, url: str) -> WebSocketClientConnection:
+async def _connected(port: str, url: str) -> WebSocketClientConnection:
     """The connection to the page, which is there a little after the browser."""
-    from tornado.httpclient import AsyncHTTPClient
-
     while True:
         answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/json/list")
         for target in json.loads(answer.body):
             if target["type"] == "page" and target["url"].startswith(url):
-                return await websocket_connect(
-                    target["webSocketDebuggerUrl"], max_message_size=1 << 26
-                )
+                address = target["webSocketDebuggerUrl"]
+                return await websocket_connect(address, max_message_size=1 << 26)
         await asyncio.sleep(0.05)
 
 
-def posix_kill(process: subprocess.Popen[bytes]) -> None:
-    """The browser and all its processes: they are one group."""
-    import os
-
-    os.killpg(process.pid, signal.SIGKILL)
-
-
-def like(picture: Image.Image, colour: str, tolerance: int = 24) -> np.ndarray[Any, Any]:
+def like(picture: Image.Image, colour: str, tolerance: int = 24) -> Any:
     """Where the picture has this colour, `#rrggbb`: an array of True and False, [y, x]."""
     wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
     return (np.abs(np.asarray(picture, dtype=int) - wanted) <= tolerance).all(axis=2)

@@ -10,7 +10,6 @@ import itertools
 import os
 import random
 import threading
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -111,7 +110,7 @@ class BackgroundPlot:
 
     def get_data_point(self) -> Sequence[Any]:
         """The time, then a number for each line, or None where there is none."""
-        return (datetime.now().astimezone(), *(random.uniform(at, at + 9) for at in (0, 20, 40)))
+        return (datetime.now().astimezone(), *(random.gauss(at, 3) for at in (0, 20, 40)))
 
     def get_data_set_labels(self) -> Sequence[str]:
         """The legend: a text for each line."""
@@ -142,7 +141,7 @@ class BackgroundPlot:
 
     def start_new_data_file(self) -> None:
         """Begin the file of points anew."""
-        rows = map(history.row, zip(self.data_x, *self.data))
+        rows = map(history.row, zip(self.data_x, *self.data, strict=True))
         history.rewrite(Path(self._save_file), self.get_header(), rows)
 
     def get_header(self) -> list[str]:
@@ -161,7 +160,7 @@ class BackgroundPlot:
         if not times:
             return
         self.data_x = [*times, times[-1], *self.data_x]
-        self.data = [[*old, None, *new] for old, new in zip(columns, self.data)]
+        self.data = [[*old, None, *new] for old, new in zip(columns, self.data, strict=True)]
 
     def update_data(self) -> None:
         """Get the next point, and keep it."""
@@ -172,7 +171,7 @@ class BackgroundPlot:
                 f" the time, and a value for each of {list(self.get_data_set_labels())}"
             )
         self.data_x.append(point[0])
-        for column, value in zip(self.data, point[1:]):
+        for column, value in zip(self.data, point[1:], strict=True):
             column.append(value)
         self.save_data_point(point)
 
@@ -192,7 +191,8 @@ class BackgroundPlot:
         axes = self.figure.axes[0]
         x = self._numbers.of(self.data_x)
         unit, labels = self.get_unit(), []
-        for line, column, name in zip(self.lines, self.data, self.get_data_set_labels()):
+        names = self.get_data_set_labels()
+        for line, column, name in zip(self.lines, self.data, names, strict=True):
             line.set_data(x, column)
             labels.append(look.reading(name, column[-1] if column else None, unit))
         y_label = f"{self.label_y_axis} ({unit})" if unit else self.label_y_axis
@@ -250,7 +250,9 @@ class BackgroundPlot:
     def _table(self) -> str:
         """All points, as the file has them."""
         head = ",".join(["time", *(_plain(name) for name in self.get_data_set_labels())])
-        return head + "\n" + "".join(map(history.row, list(zip(self.data_x, *self.data))))
+        return (
+            head + "\n" + "".join(map(history.row, list(zip(self.data_x, *self.data, strict=True))))
+        )
 
 
 def _own_number(ioc_number: int) -> int:

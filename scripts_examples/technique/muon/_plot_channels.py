@@ -6,6 +6,7 @@ appears later, or comes back, is simply there again.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -80,7 +81,8 @@ def _genie_is_wanted() -> bool:
 
 
 def _watch_by_genie(channel: Channel) -> None:
-    from CaChannel import CaChannel, ca
+    library = importlib.import_module("CaChannel")  # what genie_python itself uses
+    ca = library.ca
 
     def on_connection(args: Any, _user: Any) -> None:
         channel.connected(args[1] == ca.CA_OP_CONN_UP)
@@ -89,7 +91,7 @@ def _watch_by_genie(channel: Channel) -> None:
         channel.arrived(args["pv_value"], int(args["pv_severity"]))
 
     kind = ca.DBR_STS_STRING if channel.as_text else ca.DBR_STS_DOUBLE
-    pv = CaChannel(channel.name)
+    pv = library.CaChannel(channel.name)
     pv.search_and_connect(None, on_connection)
     pv.add_masked_array_event(kind, 1, None, on_value)
     pv.flush_io()

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 # Blue and vermilion first: they differ for everybody, also in shades of grey (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SIZE = (11.0, 5.6)  # inches of 100 pixels
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "font.size": 11.5,
@@ -38,6 +38,12 @@ STYLE = {
     "xtick.color": "#555555",
     "ytick.color": "#555555",
 }
+# For ticks a year, month, day, hour, minute and second apart: each says all that a glance needs.
+TIME_FORMATS: dict[str, Any] = {
+    "formats": ["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
+    "zero_formats": ["", "%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M"],
+    "offset_formats": ["", "", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y"],
+}
 
 
 def new_figure() -> tuple[Figure, Axes]:
@@ -47,16 +53,21 @@ def new_figure() -> tuple[Figure, Axes]:
         axes = figure.add_axes((0.085, 0.115, 0.885, 0.72))
         axes.set_axisbelow(True)
         local = tzlocal()
-        locator = AutoDateLocator(tz=local, minticks=4, maxticks=9)
+        locator = AutoDateLocator(tz=local, minticks=4, maxticks=8)
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=local))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=local, **TIME_FORMATS))
     return figure, axes
 
 
 def set_lines(axes: Axes, count: int) -> list[Line2D]:
-    """As many lines as this, empty yet."""
+    """As many lines as this, empty yet; the first lies above all others."""
     with rc_context(STYLE):
-        return [axes.plot([], [], "-", color=COLOURS[i % len(COLOURS)])[0] for i in range(count)]
+        return [
+            axes.plot([], [], "-", color=COLOURS[i % len(COLOURS)], zorder=2 + (count - i) / count)[
+                0
+            ]
+            for i in range(count)
+        ]
 
 
 def set_texts(axes: Axes, title: str, note: str, y_label: str) -> None:
@@ -70,7 +81,7 @@ def set_texts(axes: Axes, title: str, note: str, y_label: str) -> None:
 
 def set_legend(axes: Axes, lines: Sequence[Line2D], labels: Sequence[str]) -> None:
     """Above the axes, where it hides no data."""
-    for line, label in zip(lines, labels):
+    for line, label in zip(lines, labels, strict=True):
         line.set_label(label)
     with rc_context(STYLE):
         axes.legend(

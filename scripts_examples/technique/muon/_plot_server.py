@@ -7,14 +7,16 @@ viewers can look and download, and change nothing. Knows nothing of what is plot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import html
 import io
 import json
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from string import Template
-from typing import Any, Callable
+from typing import Any
 
 import tornado.netutil
 import tornado.web
@@ -75,7 +77,7 @@ PAGE = Template("""<!DOCTYPE html>
 
 
 class _Canvas(FigureCanvasWebAggCore):
-    """Hears only what a viewer needs: it has no toolbar, and sizes are not shared between viewers."""
+    """Hears only what a viewer needs: there is no toolbar, and no viewer changes the size."""
 
     def handle_event(self, event: dict[str, Any]) -> Any:
         kind = event.get("type")
@@ -121,10 +123,8 @@ class _Viewer(tornado.websocket.WebSocketHandler):
             self.close()  # and no memory is filled for one that does not read
             return
         self.unsent += 1
-        try:
+        with contextlib.suppress(tornado.websocket.WebSocketClosedError):
             self.write_message(message, binary=binary).add_done_callback(self._sent)
-        except tornado.websocket.WebSocketClosedError:
-            pass
 
     def _sent(self, done: asyncio.Future[None]) -> None:
         self.unsent -= 1

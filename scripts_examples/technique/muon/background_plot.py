@@ -58,7 +58,10 @@ class BackgroundBlockPlot(BackgroundPlot):
         Args:
             block_and_name_list: for each line its block, and its name in the legend.
             y_axis_label: what is plotted; the unit is added.
-            ioc_number, interval, port, address: as for BackgroundPlot.
+            ioc_number: as for BackgroundPlot; left at 1 it is that of the instance which runs this.
+            interval: s between two points.
+            port: as for BackgroundPlot.
+            address: as for BackgroundPlot.
         """
         title = f"{y_axis_label} Plot"
         super().__init__(interval, title, ioc_number, port=port, address=address)
