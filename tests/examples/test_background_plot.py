@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tornado.websocket import websocket_connect
 
 from tests.examples.browser import browsing, like
 from tests.examples.instrument import EXAMPLES, INVALID, NO_ALARM, Instrument, P
@@ -268,3 +270,36 @@ def test_a_real_checkout_wins(tmp_path: Path, first: str) -> None:
     script.write_text("from technique.muon.background_plot import WHOSE\nprint('plot of', WHOSE)\n")
     with Ioc(tmp_path, script, environ={"PYTHONPATH": ":".join(path)}) as ioc:
         ioc.wait_for("plot of InstrumentScripts")
+
+
+async def test_it_stops_while_somebody_looks(plot: StartPlot) -> None:
+    """The viewer is told, no thread is waited for, and nothing is said of either."""
+    running = plot()
+    socket = await websocket_connect(running.url().replace("http", "ws") + "/1/ws")
+    await socket.write_message('{"type": "refresh"}')
+    await socket.write_message('{"type": "toolbar_button", "name": "home"}')
+    await socket.write_message('{"type": "draw"}')
+    while not isinstance(await socket.read_message(), bytes):
+        pass  # until a picture has come
+    running.process.send_signal(signal.SIGINT)
+    while await socket.read_message() is not None:
+        pass
+    socket.close()
+    until(lambda: running.process.poll() is not None)
+    said = running.output.partition("finally\n")[2]
+    assert said.startswith("Traceback")
+    assert said.endswith("\nKeyboardInterrupt\n")
+    assert "Task" not in said
+
+
+def test_an_instrument_that_dies(plot: StartPlot, instrument: Instrument) -> None:
+    """When its IOC is killed there is a gap, not a failure, and each PV is one line."""
+    running = plot()
+    running.until(lambda shown: "value: 280 K" in shown)
+    instrument.process.kill()
+    running.until(lambda shown: "value: no data" in shown)
+    until(lambda: "DAE:RUNNUMBER is disconnected" in running.output)
+    running.until_rows(len(running.rows()) + 10)
+    assert running.output.count(f"{SAMPLE} is disconnected") == 1
+    assert running.output.count("DAE:RUNNUMBER is disconnected") == 1
+    assert "Traceback" not in running.output
