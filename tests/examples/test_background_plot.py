@@ -16,7 +16,7 @@ from tornado.websocket import websocket_connect
 from tests.examples.browser import browsing, like
 from tests.examples.instrument import EXAMPLES, INVALID, NO_ALARM, Instrument, P
 from tests.examples.plots import BLUE, ORANGE, Plot, fetched, plot_environ, texts, urls
-from tests.ioc.ca import ca_environ
+from tests.ioc.ca import Client, ca_environ, free_port
 from tests.ioc.iocs import Ioc, until
 from tests.process.test_genie import PYTHON
 
@@ -303,3 +303,18 @@ def test_an_instrument_that_dies(plot: StartPlot, instrument: Instrument) -> Non
     assert running.output.count(f"{SAMPLE} is disconnected") == 1
     assert running.output.count("DAE:RUNNUMBER is disconnected") == 1
     assert "Traceback" not in running.output
+
+
+def test_the_demonstration(tmp_path: Path) -> None:
+    """The IOC of `make demo` runs the instrument and a plot of it, whose points are in its state."""
+    port, instrument_port = free_port(), free_port()
+    environ = {"DEMO_IOC_PORT": str(port), "DEMO_INSTRUMENT_PORT": str(instrument_port)}
+    environ["BACKGROUND_PLOT_PORT"] = "0"
+    config = EXAMPLES / "demo" / "demo.toml"
+    with Ioc(tmp_path, "--config", config, port=port, environ=environ) as ioc:
+        ioc.wait_for("started at http")
+        url = urls(ioc.output)[0]
+        until(lambda: "Temperature (K)" in texts(url) and "value: 2" in "".join(texts(url)))
+        with Client(port) as client:
+            assert url in client.text(f"{P}BGRSCRPT_01:MESSAGE")
+        assert list((tmp_path / "state").rglob("background_plot_data_01.csv"))
