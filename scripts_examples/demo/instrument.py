@@ -82,6 +82,7 @@ class Block:
         self.name = name
         self.value = ChannelDouble(value=value, units=unit, precision=3)
         self.severity = Choice(SEVERITIES)
+        self.alarm: dict[str, Any] = {}
         self.low, self.high = ChannelDouble(value=0.0), ChannelDouble(value=500.0)
         self.in_range = Choice(NO_YES, 1)
         self.sim_severity = Choice(SEVERITIES, put=self._break)
@@ -102,14 +103,15 @@ class Block:
 
     async def move(self, value: float) -> None:
         """Have it there, and clients told."""
-        await self.value.write(value)
+        await self.value.write(value, **self.alarm)
         inside = self.low.value <= value <= self.high.value
         await self.in_range.write("YES" if inside else "NO")
 
     async def _break(self, name: str) -> str:
         severity = AlarmSeverity(SEVERITIES.index(name))
         status = AlarmStatus.COMM if severity else AlarmStatus.NO_ALARM
-        await self.value.write(self.value.value, severity=severity, status=status)
+        self.alarm = {"severity": severity, "status": status}  # else caproto's next write clears it
+        await self.value.write(self.value.value, **self.alarm)
         await self.value.publish(SubscriptionType.DBE_VALUE | SubscriptionType.DBE_ALARM)
         await self.severity.write(name, verify_value=False)
         return name

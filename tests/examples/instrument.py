@@ -34,6 +34,7 @@ class Instrument:
             until(lambda: "serving" in self.log.read_text() or self.process.poll() is not None)
             self.client = Client(self.port)
             self.put("SIM:HOLD", "YES")
+            self.put("CS:SB:Temp_Sample", 280)  # it may have moved before
         except BaseException:
             self.__exit__()
             raise

@@ -81,6 +81,12 @@ def test_the_documented_script(tmp_path: Path, instrument: Instrument) -> None:
         assert any(text.startswith("run 12345 RUNNING, updated ") for text in found)
         instrument.put("DAE:BEGINRUNEX", 1)
         until(lambda: any(text.startswith("run 12346 ") for text in texts(url)))
+        instrument.put("SIM:Temp_Sample:SEVR", INVALID)
+        until(lambda: "value: no data" in texts(url))
+        instrument.put("SIM:Temp_SP:PRESENT", "NO")
+        until(lambda: "set point: no data" in texts(url))
+        instrument.put("SIM:Temp_SP:PRESENT", "YES")
+        until(lambda: "set point: 280 K" in texts(url))
 
 
 @needs_chromium
