@@ -79,6 +79,11 @@ PAGE = Template("""<!DOCTYPE html>
 class _Canvas(FigureCanvasWebAggCore):
     """Hears only what a viewer needs: there is no toolbar, and no viewer changes the size."""
 
+    def get_diff_image(self) -> bytes | None:
+        """Whole pictures only: a browser that misses one difference is wrong ever after."""
+        self._force_full = True
+        return super().get_diff_image()
+
     def handle_event(self, event: dict[str, Any]) -> Any:
         kind = event.get("type")
         if kind in ("draw", "refresh", "send_image_mode"):
