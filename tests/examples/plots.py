@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.examples.instrument import EXAMPLES, P
+from tests.ioc import iocs
 from tests.ioc.ca import DEADLINE, ca_environ
-from tests.ioc.iocs import until
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # of the first and the second line
 TEXT = re.compile(r"<text[^>]*>([^<]*)</text>")
@@ -31,6 +31,11 @@ finally:
     print("finally", flush=True)
 """
 BLOCKS = (("Temp_Sample", "value"), ("Temp_SP", "set point"))
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait for it, also on a machine where matplotlib takes ten times as long as it should."""
+    return iocs.until(condition, timeout=60.0)
 
 
 class Plot:

@@ -15,9 +15,9 @@ from tornado.websocket import websocket_connect
 
 from tests.examples.browser import browsing, like
 from tests.examples.instrument import EXAMPLES, INVALID, NO_ALARM, Instrument, P
-from tests.examples.plots import BLUE, ORANGE, Plot, fetched, plot_environ, texts, urls
+from tests.examples.plots import BLUE, ORANGE, Plot, fetched, plot_environ, texts, until, urls
 from tests.ioc.ca import Client, ca_environ, free_port
-from tests.ioc.iocs import Ioc, until
+from tests.ioc.iocs import Ioc
 from tests.process.test_genie import PYTHON
 
 StartPlot = Callable[..., Plot]
