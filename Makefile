@@ -1,5 +1,5 @@
-# Two commands do all: `make run` (set-up and an IOC with an example script), `make test` (set-up
-# and all tests). PYTHON is the interpreter of the IOC, 3.11 or newer.
+# Three commands do all: `make run` (set-up and an IOC with an example script), `make demo` (with a
+# simulated instrument and a plot), `make test` (set-up and all tests). PYTHON is the interpreter of the IOC, 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -9,23 +9,23 @@ PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events ma
   messages output/loglines ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
-.PHONY: install system genie run lint format type test cover bench docs all clean
+.PHONY: install system genie run demo lint format type test cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,plot]'
 	touch $@
 
 # The instrument scientists' own library, as the interpreter of the scripts that the tests run.
 genie: $(VENV)/genie/ready
 $(VENV)/genie/ready: constraints-genie.txt
 	$(PYTHON) -m venv $(VENV)/genie
-	$(VENV)/genie/bin/python -m pip install --quiet --constraint constraints-genie.txt genie_python requests
+	$(VENV)/genie/bin/python -m pip install --quiet --constraint constraints-genie.txt 'genie_python[plot]' requests
 	touch $@
 
 system:
-	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2
+	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2 chromium:chromium
 
 run: install
 	@echo "Beside it, in another terminal (or with camonitor and caput, if you have EPICS):"
@@ -34,6 +34,16 @@ run: install
 	@echo "  $(BIN)/bgrscrpt-ioc restart BGRSCRPT_01 --prefix $(DEMO)"
 	@echo "  camonitor $(DEMO)BGRSCRPT_01:STATUS $(DEMO)BGRSCRPT_01:STATUS:MSG"
 	$(BIN)/bgrscrpt-ioc run scripts_examples/background_script.py --prefix $(DEMO) --state-dir var
+
+demo: install
+	@echo "The plot, in a browser:  http://127.0.0.1:8989"
+	@echo "The instrument, in another terminal:"
+	@echo "  export EPICS_CA_ADDR_LIST='127.0.0.1:5064 127.0.0.1:5068' EPICS_CA_AUTO_ADDR_LIST=NO"
+	@echo "  $(BIN)/bgrscrpt-ioc status --prefix $(DEMO)"
+	@echo "  camonitor $(DEMO)CS:SB:Temp_Sample $(DEMO)BGRSCRPT_01:STATUS $(DEMO)BGRSCRPT_01:MESSAGE"
+	@echo "  caput $(DEMO)DAE:BEGINRUNEX 1                 # a new run: the plot begins anew"
+	@echo "  caput $(DEMO)SIM:Temp_Sample:SEVR INVALID     # a gap in its line, until NO_ALARM"
+	$(BIN)/bgrscrpt-ioc run --config scripts_examples/demo/demo.toml --state-dir var
 
 lint: install
 	$(BIN)/ruff format --check .
