@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.files import make_directory
 from bgrscrpt_ioc.launch import COOKIE
 
 PATIENCE = 5.0  # s: what SIGKILL has not ended by then hangs in the kernel
@@ -41,7 +42,7 @@ class Hold:
             raise TakenError(f"another IOC on this host already serves {shown(key)}")
         self._claims.append(claim)
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            make_directory(lock.parent)
             file = posix.lock_file(lock)
         except OSError as error:
             log.warning("%s: %s: AUTORESTART and the wanted state will not be kept", lock, error)
