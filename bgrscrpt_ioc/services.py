@@ -22,3 +22,5 @@ class Services:
     registry: Registry
     worker: Worker
     processes: ProcessTable
+    strict: bool = False  # a script that others may change is not run
+    open_config: str = ""  # that others may change the configuration

@@ -217,6 +217,10 @@ class IocSettings(BaseModel):
         default=5064, description="Channel Access port [$EPICS_CAS_SERVER_PORT]"
     )
     echo: bool = Field(default=True, description="copy the scripts' output to stdout")
+    strict: bool = Field(
+        default=False,
+        description="refuse scripts and a configuration that anybody may change",
+    )
     instances: Annotated[tuple[InstanceSettings, ...], AfterValidator(_some)]
 
     @model_validator(mode="after")

@@ -63,6 +63,7 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
         "interfaces": ("127.0.0.1",),
         "port": 5064,
         "echo": True,
+        "strict": False,
     }
     (instance,) = ioc.instances
     assert instance == InstanceSettings(
