@@ -14,7 +14,7 @@ import pytest
 
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878  # linux/fs.h
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
-NO_LOG_FLUSH = 2
+FLUSH_FIRST = 0
 
 
 class Disk:
@@ -40,7 +40,7 @@ class Disk:
 
     def remount(self, options: str) -> None:
         """Mount it with other options: `ro`, `rw`."""
-        mount("-o", f"remount,{options}", str(self.path))
+        mount_with("-o", f"remount,{options}", str(self.path))
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -59,13 +59,13 @@ class Disk:
         """From now on answer with an input/output error, until it is mounted anew."""
         directory = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+            fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("I", FLUSH_FIRST))
         finally:
             os.close(directory)
 
 
-def mount(*arguments: str) -> None:
-    """Mount as mount(8) does; where that cannot be, the test is skipped."""
+def mount_with(*arguments: str) -> None:
+    """Mount, with the arguments of mount(8); where that cannot be, the test is skipped."""
     if os.geteuid() != 0:
         pytest.skip("ONLY ROOT CAN MOUNT: what happens on a bad disk is NOT tested")
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
@@ -82,7 +82,7 @@ def unmount(path: Path) -> None:
 def tmpfs(path: Path, size: str = "64k") -> Iterator[Disk]:
     """A small disk in memory."""
     path.mkdir(exist_ok=True)
-    mount("-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(path))
+    mount_with("-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(path))
     try:
         yield Disk(path)
     finally:
@@ -98,7 +98,7 @@ def ext4(path: Path, image: Path) -> Iterator[Disk]:
             file.truncate(16 << 20)
         command = ["/sbin/mkfs.ext4", "-q", "-O", "^has_journal", str(image)]
         subprocess.run(command, check=True)
-    mount("-o", "loop", str(image), str(path))
+    mount_with("-o", "loop", str(image), str(path))
     try:
         yield Disk(path)
     finally:

@@ -22,7 +22,7 @@ LAYERS = {
         process command guard hold checker scriptfile usage worker output.writer output.console
         output.echo output.logdir output.logfile output.output registry.wanted registry.ledger
         registry.iocdb registry.dbconnection registry.registry
-        files permissions output.logs""",
+        files permissions posix_locks output.logs""",
     "one script": "services run standby supervisor",
     "Channel Access": """ca.wire ca.channels ca.kinds ca.lookup ca.puts ca.links ca.link ca.listener
         ca.circuit ca.search ca.server ca.procserv ca.pvs ca.dbfile""",
