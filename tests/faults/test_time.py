@@ -136,7 +136,7 @@ def test_midnight_comes_to_a_script_that_prints_nothing(it: Bench, clock: WallCl
     client = it.run(environ=clock.environ)
     it.print(3)
     assert client.text(P + "LOG:FILE").endswith(f"{tomorrow - timedelta(1):%Y%m%d}.log")
-    clock.set_to(tomorrow + timedelta(seconds=1))
+    clock.set_to(tomorrow - timedelta(seconds=4))
     until(lambda: client.text(P + "LOG:FILE").endswith(f"{tomorrow:%Y%m%d}.log"))
 
 
