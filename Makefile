@@ -1,5 +1,5 @@
-# Three commands do all: `make run` (set-up and an IOC with an example script), `make demo` (with a
-# simulated instrument and a plot), `make test` (set-up and all tests). PYTHON is the interpreter of the IOC, 3.11 or newer.
+# `make run`: set-up and an IOC with an example script. `make test`: set-up and all tests. `make demo`:
+# a simulated instrument, a plot and a watchdog. PYTHON is the interpreter of the IOC, 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
