@@ -24,7 +24,7 @@ class Guardian:
 
     def __init__(self, reaper: Reaper, ioc_id: str) -> None:
         self._reaper, self._mark = reaper, f"{COOKIE}={ioc_id}/"
-        self._sessions: set[int] = set()
+        self._sessions: dict[int, int] = {}  # with the mark of the run
         self._pipe = -1
         self._again: asyncio.TimerHandle | None = None
         self.pid = 0
@@ -53,18 +53,18 @@ class Guardian:
             os.close(stdin)
         self.pid, process.returncode = process.pid, 0  # reaped by the Reaper, not by Popen
         self._reaper.watch(self.pid, self._died)
-        for session in self._sessions:
-            self._tell("+", session)
+        for session, mark in self._sessions.items():
+            self._tell(f"+{session} {mark}")
 
-    def open(self, session: int) -> None:
-        """From now on, kill this session when the IOC is gone."""
-        self._sessions.add(session)
-        self._tell("+", session)
+    def open(self, session: int, mark: int) -> None:
+        """From now on, kill this session, and what inherited its mark, when the IOC is gone."""
+        self._sessions[session] = mark
+        self._tell(f"+{session} {mark}")
 
     def close(self, session: int) -> None:
         """Nothing of this session lives any more; its number may be another's soon."""
-        self._sessions.discard(session)
-        self._tell("-", session)
+        self._sessions.pop(session, None)
+        self._tell(f"-{session}")
 
     def stop(self) -> None:
         """Let it kill what is left, if anything is, and end."""
@@ -74,10 +74,10 @@ class Guardian:
             os.close(self._pipe)
             self._pipe = -1
 
-    def _tell(self, verb: str, session: int) -> None:
+    def _tell(self, line: str) -> None:
         if self._pipe >= 0:
             with contextlib.suppress(BrokenPipeError):  # it died: told to the next one
-                os.write(self._pipe, f"{verb}{session}\n".encode())
+                os.write(self._pipe, f"{line}\n".encode())
 
     def _died(self, status: int) -> None:
         if self._pipe < 0:

@@ -67,7 +67,7 @@ class Run:
     def launched(self, process: ScriptProcess) -> None:
         """The interpreter runs."""
         self.process = process
-        self._services.guardian.open(process.pid)
+        self._services.guardian.open(process.pid, process.mark)
         self._publish("PID", process.pid)
 
     def not_launched(self, why: str) -> None:

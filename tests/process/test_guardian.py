@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bgrscrpt_ioc.guard import GUARDIAN
+from bgrscrpt_ioc.posix_mark import inherited, mark_of
 from tests.process.scripts import alive
 
 MARK = f"BGRSCRPT_RUN=test{os.getpid()}.1/"
@@ -57,11 +58,26 @@ def test_it_kills_what_it_was_told_of_and_what_is_marked(stack: ExitStack) -> No
     guardian = subprocess.Popen(
         [sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE
     )
-    lines = f"+{told.process.pid}\n+{closed.process.pid}\n-{closed.process.pid}\n"
+    lines = f"+{told.process.pid} 7\n+{closed.process.pid} 8\n-{closed.process.pid}\n"
     guardian.communicate(lines.encode(), timeout=30)
     assert guardian.returncode == 0
     assert told.process.wait(30) == marked.process.wait(30) == -9
     assert alive(closed.process.pid)
+    assert alive(other.process.pid)
+
+
+def test_it_kills_what_has_inherited_a_mark(stack: ExitStack) -> None:
+    """Who is in no session of ours, and shows no cookie, is known by what exec passes on."""
+    mark = mark_of(f"test{os.getpid()}/X/1")
+    leader = Sleeper(stack, leads=True)
+    with inherited(mark):
+        hidden = Sleeper(stack, leads=True)
+    other = Sleeper(stack, leads=True)
+    guardian = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE
+    )
+    guardian.communicate(f"+{leader.process.pid} {mark}\n".encode(), timeout=30)
+    assert (guardian.returncode, hidden.process.wait(30)) == (0, -9)
     assert alive(other.process.pid)
 
 
@@ -85,7 +101,7 @@ def test_it_outlives_the_signals_that_end_the_ioc(stack: ExitStack) -> None:
         time.sleep(0.005)
     for number in numbers:
         guardian.send_signal(number)
-    guardian.communicate(f"+{told.process.pid}\n".encode(), timeout=30)
+    guardian.communicate(f"+{told.process.pid} 7\n".encode(), timeout=30)
     assert (guardian.returncode, told.process.wait(30)) == (0, -9)
 
 
