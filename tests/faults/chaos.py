@@ -211,11 +211,15 @@ class Chaos:
         self._end_ioc(signal.SIGKILL, guardian_too=True)
 
     def ioc_is_frozen(self, name: str) -> None:
+        restart = f"{PREFIX}{name}:RESTART"
+        self.clients[1].connect(restart)
         self.ioc.send_signal(signal.SIGSTOP)
-        self.clients[1].put(f"{PREFIX}{name}:RESTART", 1)
-        self._signal(self._pids(name), signal.SIGKILL)
-        self._pause()
-        self.ioc.send_signal(signal.SIGCONT)
+        try:
+            self.clients[1].put(restart, 1)
+            self._signal(self._pids(name), signal.SIGKILL)
+            self._pause()
+        finally:
+            self.ioc.send_signal(signal.SIGCONT)
 
     def guardian_is_signalled(self, _name: str) -> None:
         number = self.random.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP))
