@@ -8,13 +8,14 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from bgrscrpt_ioc.launch import COOKIE
 from bgrscrpt_ioc.posix import Reaper
 
 GUARDIAN = Path(__file__).with_name("child") / "guardian.py"
-AGAIN = 1.0  # s until it is started again, should it die
+AGAIN = 1.0  # s between two starts of it, should it die again and again
 
 log = logging.getLogger("bgrscrpt_ioc.guardian")
 
@@ -27,6 +28,7 @@ class Guardian:
         self._sessions: dict[int, int] = {}  # with the mark of the run
         self._pipe = -1
         self._again: asyncio.TimerHandle | None = None
+        self._started = 0.0
         self.pid = 0
 
     def start(self) -> None:
@@ -35,7 +37,7 @@ class Guardian:
         Raises:
             OSError: the IOC's own interpreter cannot be run.
         """
-        self._again = None
+        self._again, self._started = None, time.monotonic()
         stdin, self._pipe = os.pipe()
         os.set_blocking(self._pipe, False)
         try:
@@ -85,7 +87,9 @@ class Guardian:
         os.close(self._pipe)
         self._pipe = -1
         log.warning("the guardian died (wait status %d); starting it again", status)
-        self._again = asyncio.get_running_loop().call_later(AGAIN, self._start_again)
+        # At once if it can be: were the IOC killed meanwhile, nobody would end its scripts.
+        wait = max(0.0, self._started + AGAIN - time.monotonic())
+        self._again = asyncio.get_running_loop().call_later(wait, self._start_again)
 
     def _start_again(self) -> None:
         try:

@@ -57,7 +57,7 @@ class Chaos:
         self.gone_in, self.status_in = gone_in, status_in
         self.port = free_port()
         self.done: list[str] = []
-        self.slowest = {"gone": 0.0, "status": 0.0}
+        self.slowest = {"gone": 0.0, "status": 0.0, "guardian": 0.0}
         self.scripts = {name: directory / f"{name}.py" for name in NAMES}
         self.state, self.logs = directory / "state", directory / "state" / "log"
         self.database = self.state / "iocdb.sqlite"
@@ -104,6 +104,8 @@ class Chaos:
     def _end_ioc(self, number: signal.Signals, guardian_too: bool = False) -> None:
         if guardian_too:
             self._signal(self._guardians(), signal.SIGKILL)
+        else:  # both at once are an action of their own
+            self._within("guardian", SERVING, lambda: "" if self._guardians() else "no guardian")
         self.ioc.send_signal(number)
         self.ioc.wait(SERVING)
         if not guardian_too and self.random.random() < 0.5:
@@ -376,8 +378,11 @@ def unleash(
     try:
         try:
             chaos.run(actions, seconds)
-        finally:
-            chaos.close()
+        except BaseException:
+            with contextlib.suppress(Exception):  # what went wrong first is told
+                chaos.close()
+            raise
+        chaos.close()
     except Exception as error:
         report = [f"seed {seed}, action {len(chaos.done)}: {type(error).__name__}: {error}"]
         report += [f"{number:4d} {line}" for number, line in enumerate(chaos.done, 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.guard import GUARDIAN
+from bgrscrpt_ioc.guard import GUARDIAN, Guardian
+from bgrscrpt_ioc.posix import Reaper
 from bgrscrpt_ioc.posix_mark import inherited, mark_of
 from tests.process.scripts import alive
 
@@ -110,3 +112,27 @@ def ignores(pid: int, numbers: tuple[int, ...]) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     mask = int(status.partition("SigIgn:")[2].split()[0], 16)
     return all(mask >> (number - 1) & 1 for number in numbers)
+
+
+async def test_it_is_started_again_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One that has lived a while has a successor without delay, told of what it was told."""
+    reaper = Reaper()
+    reaper.start()
+    guardian = Guardian(reaper, f"test{os.getpid()}.3")
+    with ExitStack() as stack:
+        told = Sleeper(stack, leads=True)
+        guardian.start()
+        guardian.open(told.process.pid, 7)
+        first = guardian.pid
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while guardian.pid == first:
+                await asyncio.sleep(0.01)
+        assert "starting it again" in caplog.text
+        ended = asyncio.get_running_loop().create_future()
+        reaper.watch(told.process.pid, ended.set_result)
+        guardian.stop()
+        async with asyncio.timeout(30):
+            assert await ended == signal.SIGKILL
+        told.process.returncode = -9  # reaped by the Reaper, not by Popen
+    reaper.stop()
