@@ -9,7 +9,7 @@ PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events ma
   messages output/loglines ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
-.PHONY: install system genie run demo lint format type test cover bench docs all clean
+.PHONY: install system genie run demo lint format type test chaos cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt
@@ -58,6 +58,9 @@ type: install
 
 test: install system genie
 	$(BIN)/python -m pytest
+
+chaos: install system
+	$(BIN)/python -m tests.faults.chaos $(CHAOS)
 
 cover: install system genie
 	$(BIN)/python -m coverage run -m pytest

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgrscrpt_ioc.posix_mark import mark_on
+
 PR_SET_CHILD_SUBREAPER = 36
 PIPE_SIZE = 1 << 20  # bytes; the kernel's 64 KiB would make a fast printer wait for us
 PROC = Path("/proc")
@@ -86,12 +88,14 @@ def tree(
     mark: tuple[str, str],
     known: Iterable[Process] = (),
     everyone: dict[int, Process] | None = None,
+    *,
+    number: int = 0,
 ) -> dict[int, Process]:
     """Find the living processes of a run, in `everyone` if that was read already.
 
     These are its session, everything below it, what was `known` before to belong to it, and what
     left its session and was adopted by us, the subreaper, but was started with `mark`, a (variable,
-    value) of the environment.
+    value) of the environment, or has inherited the `number` of `posix_mark`.
     """
     everyone = processes() if everyone is None else everyone
     children: dict[int, list[int]] = {}
@@ -100,7 +104,11 @@ def tree(
     waiting = [p.pid for p in everyone.values() if leader in (p.session, p.pid)]
     waiting += [p.pid for p in known if everyone.get(p.pid, p).started == p.started]
     adopted = children.get(os.getpid(), ())
-    waiting += [pid for pid in adopted if started_with(pid, mark[0]) == mark[1]]
+    waiting += [
+        pid
+        for pid in adopted
+        if started_with(pid, mark[0]) == mark[1] or (number and mark_on(pid) == number)
+    ]
     found: dict[int, Process] = {}
     while waiting:
         pid = waiting.pop()

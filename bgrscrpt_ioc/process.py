@@ -19,6 +19,7 @@ from bgrscrpt_ioc.events import Sign
 from bgrscrpt_ioc.launch import COOKIE, Launch, Mode
 from bgrscrpt_ioc.messages import Message, MessageReader, ScriptBegan
 from bgrscrpt_ioc.posix import Process, Reaper
+from bgrscrpt_ioc.posix_mark import inherited, mark_of
 
 CHUNK = 1 << 18  # bytes a read takes at most
 PACE = 0.005  # s between reads: a flood read at every wake-up costs seven times the CPU
@@ -131,6 +132,7 @@ class ScriptProcess:
         """
         self._listener, self._reaper = listener, reaper
         self._mark = (COOKIE, launch.cookie)
+        self.mark = mark_of(launch.cookie)
         self._loop = asyncio.get_running_loop()
         self._oom_kills = posix.out_of_memory_kills()
         self._known: dict[int, Process] = {}
@@ -142,7 +144,8 @@ class ScriptProcess:
         self._timer: asyncio.TimerHandle | None = None
         self._rescan: asyncio.TimerHandle | None = None
 
-        self._popen, messages, self._output, commands = popen(launch, launch.order(mode))
+        with inherited(self.mark):
+            self._popen, messages, self._output, commands = popen(launch, launch.order(mode))
         self._commands = os.fdopen(commands, "wb", buffering=0)
         self.pid = self._popen.pid
         self.script_pid = self.pid  # differs where `python` is a wrapper that does not exec
@@ -173,7 +176,9 @@ class ScriptProcess:
 
     def tree(self, everyone: dict[int, Process] | None = None) -> dict[int, Process]:
         """Find the living processes of the run (in `everyone`, if given), and remember them."""
-        self._known = posix.tree(self.pid, self._mark, self._known.values(), everyone)
+        self._known = posix.tree(
+            self.pid, self._mark, self._known.values(), everyone, number=self.mark
+        )
         return self._known
 
     def send(self, sign: Sign) -> None:

@@ -69,7 +69,7 @@ class Run:
         self.process = process
         if process.has_waited:
             self.meter.begin(process.pid)
-        self._services.guardian.open(process.pid)
+        self._services.guardian.open(process.pid, process.mark)
         self._publish("PID", process.pid)
 
     def not_launched(self, why: str) -> None:

@@ -47,7 +47,7 @@ class Standby:
         self.process = ScriptProcess(launch, services.reaper, self, mode="standby")
         self._python = launch.python
         self._guardian, self._changed = services.guardian, changed
-        self._guardian.open(self.process.pid)
+        self._guardian.open(self.process.pid, self.process.mark)
         self._waiting: list[asyncio.Future[str | None]] = []
         self.gone = asyncio.Event()
         self.ready = False

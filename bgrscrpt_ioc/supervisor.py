@@ -33,13 +33,8 @@ from bgrscrpt_ioc.usage import Usage
 log = logging.getLogger("bgrscrpt_ioc.supervisor")
 
 USAGE = ("CPU", "MEMORY", "PROCS", "THREADS")
-LIVE = (
-    "UPTIME",
-    "RETRYIN",
-    "SCRIPT:CHANGED",
-    "SPARE:MEMORY",
-    *USAGE,
-)  # true only at the moment one looks
+SAVE_AGAIN = 10.0  # s until the state is saved again that could not be
+LIVE = ("UPTIME", "RETRYIN", "SCRIPT:CHANGED", "SPARE:MEMORY", *USAGE)  # true only when one looks
 
 
 class Supervisor:
@@ -87,6 +82,8 @@ class Supervisor:
         self._waiting: dict[int, asyncio.Future[str]] = {}
         self._timers: dict[Clock, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._save_trouble, self._closed = "", False
+        self._save_again: asyncio.TimerHandle | None = None
         publish("SCRIPT", str(instance.script))
         publish("PYTHON", str(instance.python))
         publish("AUTORESTART", int(self._machine.autorestart))
@@ -141,6 +138,9 @@ class Supervisor:
         ticket = next(self._tickets)
         failure = await self._completed(ticket, ev.ShutdownAsked(ticket))
         await self._reserve.end()
+        self._closed = True
+        if self._save_again is not None:
+            self._save_again.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -343,13 +343,30 @@ class Supervisor:
     def _save(self, state: InstanceState) -> None:
         if state != self._state:
             self._state = state
-            name, file = self.instance.name, self._state_file
-            self._services.worker.do(f"save the state of {name}", lambda: save(file, state))
+            self._write_state()
+
+    def _write_state(self) -> None:
+        name, file, state = self.instance.name, self._state_file, self._state
+        job = f"save the state of {name}"
+        self._services.worker.do(job, lambda: save(file, state), self._saved)
+
+    def _saved(self, trouble: str) -> None:
+        """Try again, when it could not be: nobody may change anything for weeks."""
+        if trouble and trouble != self._save_trouble:
+            log.warning("AUTORESTART and the wanted state are not kept yet: %s", trouble)
+        elif self._save_trouble and not trouble:
+            log.info("%s: AUTORESTART and the wanted state are kept again", self.instance.name)
+        self._save_trouble = trouble
+        if self._save_again is not None:
+            self._save_again.cancel()
+        if trouble and not self._closed:
+            self._save_again = self._loop.call_later(SAVE_AGAIN, self._write_state)
 
 
-def save(file: StateFile, state: InstanceState) -> None:
-    """Save, or say in the log that it could not be."""
+def save(file: StateFile, state: InstanceState) -> str:
+    """Save; return what kept it from being saved, if anything did."""
     try:
         file.save(state)
     except OSError as error:
-        log.warning("AUTORESTART and the wanted state are not kept: %s", error)
+        return str(error)
+    return ""

@@ -19,7 +19,8 @@ LAYERS = {
     "pure": """events machine transitions lifecycle messages output.loglines ca.records ca.fields
         config.macros registry.dbtrouble registry.pvrows""",
     "edges": """config.settings config.errors config.environment config.load state posix launch
-        process command guard hold checker scriptfile usage worker output.writer output.console
+        posix_mark process command guard hold checker scriptfile usage worker output.writer
+        output.console
         output.echo output.logdir output.logfile output.output registry.wanted registry.ledger
         registry.iocdb registry.dbconnection registry.registry""",
     "one script": "services run standby supervisor",
