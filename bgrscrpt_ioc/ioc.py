@@ -116,6 +116,7 @@ class Ioc:
         self._say_serving(list_pvs)
         for supervisor in self._supervisors.values():
             supervisor.begin()
+            await asyncio.sleep(0)  # clients, and the scripts that run already, have their turn
         ticking = loop.create_task(self._tick())
 
         await end.wait()

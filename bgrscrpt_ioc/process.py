@@ -176,8 +176,17 @@ class ScriptProcess:
 
     def tree(self, everyone: dict[int, Process] | None = None) -> dict[int, Process]:
         """Find the living processes of the run (in `everyone`, if given), and remember them."""
+        others = self._reaper.watched
+        if self._popen.returncode is not None and not posix.has_adopted(others):
+            self._known = {}  # its leader is dead, and all that outlives a leader we adopt
+            return self._known
         self._known = posix.tree(
-            self.pid, self._mark, self._known.values(), everyone, number=self.mark
+            self.pid,
+            self._mark,
+            self._known.values(),
+            everyone,
+            number=self.mark,
+            others=others,
         )
         return self._known
 
