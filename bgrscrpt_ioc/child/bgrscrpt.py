@@ -131,7 +131,7 @@ def _quoted(text):
     # type: (str) -> str
     """Write a JSON string in ASCII; `_json` would have to be loaded for it at every start."""
     if _is_plain(text):
-        return '"%s"' % text
+        return '"' + text + '"'  # not %s, which asks a subclass how it shows itself
     return '"%s"' % "".join(each if _is_plain(each) else _escaped(each) for each in text)
 
 
