@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bgrscrpt_ioc.launch import COOKIE
@@ -22,7 +23,8 @@ log = logging.getLogger("bgrscrpt_ioc.guardian")
 class Guardian:
     """A process that outlives the IOC by as long as it takes to kill what the IOC ran."""
 
-    def __init__(self, reaper: Reaper, ioc_id: str) -> None:
+    def __init__(self, reaper: Reaper, ioc_id: str, cgroups: Sequence[str] = ()) -> None:
+        self._cgroups = cgroups
         self._reaper, self._mark = reaper, f"{COOKIE}={ioc_id}/"
         self._sessions: set[int] = set()
         self._pipe = -1
@@ -40,7 +42,7 @@ class Guardian:
         os.set_blocking(self._pipe, False)
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
-                [sys.executable, "-I", "-S", str(GUARDIAN), self._mark],
+                [sys.executable, "-I", "-S", str(GUARDIAN), self._mark, *self._cgroups],
                 stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.limits import Confinement
 
 BOOTSTRAP = Path(__file__).with_name("child") / "bootstrap.py"
 COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run
@@ -26,6 +27,7 @@ class Launch:
     search_path: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     cookie: str = ""
+    confinement: Confinement = field(default_factory=Confinement)
 
     @property
     def command(self) -> list[str]:
@@ -34,12 +36,19 @@ class Launch:
 
     def order(self, mode: Literal["run", "check"]) -> bytes:
         """What the bootstrap reads from its stdin, up to EOF: NUL-terminated fields."""
-        fields = [mode, str(self.script), str(len(self.args)), *self.args, *self.search_path]
+        cgroup = self.confinement.cgroup if mode == "run" else ""
+        fields = [mode, str(self.script), cgroup, self.confinement.order]
+        fields += [str(len(self.args)), *self.args, *self.search_path]
         return b"".join(os.fsencode(item) + b"\0" for item in fields)
 
 
 def launch(
-    instance: InstanceSettings, environ: Mapping[str, str], *, prefix: str, cookie: str
+    instance: InstanceSettings,
+    environ: Mapping[str, str],
+    *,
+    prefix: str,
+    cookie: str,
+    confinement: Confinement | None = None,
 ) -> Launch:
     """How an instance's script is launched, from an IOC with this environment."""
     return Launch(
@@ -50,6 +59,7 @@ def launch(
         tuple(map(str, instance.python_path)),
         environment(environ, instance.env, prefix=prefix, name=instance.name, cookie=cookie),
         cookie,
+        confinement or Confinement(),
     )
 
 

@@ -27,8 +27,46 @@ def read_order():
         data += more
     if not data.endswith(b"\0"):
         sys.exit(0)  # the IOC has gone, or wants no script
-    mode, script, count, *rest = [os.fsdecode(item) for item in data[:-1].split(b"\0")]
-    return mode, script, rest[: int(count)], rest[int(count) :]
+    fields = [os.fsdecode(item) for item in data[:-1].split(b"\0")]
+    mode, script, cgroup, limits, count, *rest = fields
+    return mode, script, cgroup, limits, rest[: int(count)], rest[int(count) :]
+
+
+def confine(cgroup, limits):
+    """Take the place and the limits the IOC has for the script; what cannot be is told."""
+    if cgroup:
+        try:
+            with open(cgroup + "/cgroup.procs", "wb", 0) as file:
+                file.write(b"0")  # cgroups(7): the process that writes it
+        except OSError as error:
+            tell("not in its cgroup %s: %s" % (cgroup, error.strerror))
+    for name, number in [part.split("=") for part in limits.split()]:
+        try:
+            limit(name, int(number))
+        except (OSError, ValueError, ImportError, AttributeError) as error:
+            tell("the limit %s=%s does not hold: %s" % (name, number, error))
+
+
+def limit(name, number):
+    """Set one: our chance to be killed for memory, niceness, or a resource limit."""
+    if name == "oom":
+        with open("/proc/self/oom_score_adj", "rb+", 0) as file:
+            file.write(b"%d" % min(1000, int(file.read()) + number))
+    elif name == "nice":
+        os.nice(number)
+    else:
+        import resource
+
+        del sys.modules["resource"]  # a script may have a `resource.py` of its own
+        which = getattr(resource, "RLIMIT_" + name)
+        hard = resource.getrlimit(which)[1]
+        number = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        resource.setrlimit(which, (number, number))
+
+
+def tell(text):
+    """Say something among the script's own output."""
+    os.write(2, ("bgrscrpt-ioc: %s\n" % text).encode("utf-8", "backslashreplace"))
 
 
 def take_pipes():
@@ -189,7 +227,7 @@ def leave_no_frame(hook):
 
 
 STANDARD_PATH = sys.path[:]
-mode, script, args, search_path = read_order()
+mode, script, cgroup, limits, args, search_path = read_order()
 if sys.version_info < (3, 8):
     told = "Python %d.%d is too old: a script needs 3.8 or newer" % sys.version_info[:2]
     os.write(
@@ -205,6 +243,7 @@ import bgrscrpt  # noqa: E402
 del sys.path[0]
 if mode == "run":
     die_with_the_ioc()
+confine(cgroup, limits)
 channel = take_pipes()
 bgrscrpt._open(channel, os.getpid(), channel, script)
 _bgrscrpt_hook.install()
