@@ -1,6 +1,7 @@
 """Kills the scripts when the IOC is gone: EOF on stdin is its only way to learn that.
 
-Run as `python -I -S guardian.py MARK [CGROUP ...]` in a session of its own, with a pipe from the IOC on stdin.
+Run as `python -I -S guardian.py MARK [CGROUP ...]` in a session of its own, with a pipe from the
+IOC on stdin.
 The IOC tells it the sessions of its scripts: `+123` and `-123`, a line each. MARK is the beginning
 of the cookie in the environment of every process of this IOC's scripts, CGROUP what they run in.
 """
@@ -72,8 +73,11 @@ def end_cgroups(cgroups):
     lives = False
     for group in cgroups:
         with contextlib.suppress(OSError):  # not there; or a Linux before 5.14: `victims` finds it
-            with open(group + "/cgroup.kill", "w") as file:
-                file.write("1")
+            kill = os.open(group + "/cgroup.kill", os.O_WRONLY)
+            try:
+                os.write(kill, b"1")
+            finally:
+                os.close(kill)
         for directory, _, _ in os.walk(group, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
