@@ -56,6 +56,7 @@ cover: install system genie
 
 bench: install system
 	$(BIN)/python -m benchmarks.registry_outage
+	$(BIN)/python -m benchmarks.hostile
 
 docs: install
 	$(BIN)/python docs/generate.py
