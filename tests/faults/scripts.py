@@ -27,7 +27,7 @@ HOSTILE = {
     "fork bomb": MAIN
     + "os.environ.clear()\nforks = os.open('forks', os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
     "end = time.monotonic() + 30\nwhile time.monotonic() < end:\n"
-    "    if os.fstat(forks).st_size < 300 and os.write(forks, b'x') and os.fork() == 0:\n"
+    "    if os.fstat(forks).st_size < 80 and os.write(forks, b'x') and os.fork() == 0:\n"
     "        os.setsid()\n    time.sleep(0.001)\n",
     "hopper": MAIN + "if os.fork() == 0:\n    os.setsid()\n    end = time.monotonic() + 60\n"
     "    while time.monotonic() < end:\n        if os.fork():\n            os._exit(0)\n"
