@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.limits import Confinement
 
 BOOTSTRAP = Path(__file__).with_name("child") / "bootstrap.py"
 COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run
@@ -31,6 +32,7 @@ class Launch:
     environ: Mapping[str, str] = field(default_factory=dict)
     cookie: str = ""
     preload: tuple[str, ...] = ()  # modules that it imports while it waits
+    confinement: Confinement = field(default_factory=Confinement)
 
     @property
     def command(self) -> list[str]:
@@ -39,7 +41,8 @@ class Launch:
 
     def order(self, mode: Mode) -> bytes:
         """What the bootstrap reads from its stdin: the length, and NUL-terminated fields."""
-        fields = [mode, str(self.script)]
+        cgroup = self.confinement.cgroup if mode != "check" else ""
+        fields = [mode, str(self.script), cgroup, self.confinement.order]
         for entries in self.args, self.search_path, self.preload:
             fields += [str(len(entries)), *entries]
         data = b"".join(os.fsencode(item) + b"\0" for item in fields)
@@ -47,7 +50,12 @@ class Launch:
 
 
 def launch(
-    instance: InstanceSettings, environ: Mapping[str, str], *, prefix: str, cookie: str
+    instance: InstanceSettings,
+    environ: Mapping[str, str],
+    *,
+    prefix: str,
+    cookie: str,
+    confinement: Confinement | None = None,
 ) -> Launch:
     """How an instance's script is launched, from an IOC with this environment."""
     return Launch(
@@ -59,6 +67,7 @@ def launch(
         environment(environ, instance.env, prefix=prefix, name=instance.name, cookie=cookie),
         cookie,
         instance.preload,
+        confinement or Confinement(),
     )
 
 
