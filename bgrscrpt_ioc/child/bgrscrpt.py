@@ -142,8 +142,12 @@ def _is_plain(text):
 
 def _escaped(character):
     # type: (str) -> str
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join("\\u" + units[at : at + 4] for at in range(0, len(units), 4))
+    # By hand: "utf-16" would be imported, which cannot be when descriptors have run out.
+    code = ord(character)
+    if code > 0xFFFF:
+        code -= 0x10000
+        return "\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
+    return "\\u%04x" % code
 
 
 def _send(payload, patience=0.0):
