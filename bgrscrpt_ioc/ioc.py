@@ -117,6 +117,7 @@ class Ioc:
             {name: channel for pvs in self._pvs.values() for name, channel in pvs.pvdb.items()},
             settings.interfaces,
             settings.port,
+            fast_reads=settings.fast_reads,
         )
         await server.start()
         services.guardian.start()

@@ -261,6 +261,9 @@ class IocSettings(BaseModel):
     port: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)] = Field(
         default=5064, description="Channel Access port [$EPICS_CAS_SERVER_PORT]"
     )
+    fast_reads: bool = Field(
+        default=True, description="answer a get without caproto where its answer is at hand"
+    )
     echo: bool = Field(default=True, description="copy the scripts' output to stdout")
     cgroup: Annotated[Text, AfterValidator(_cgroup)] = Field(
         default="auto",

@@ -59,6 +59,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
         ("127.0.0.1", "10.0.0.1"),
     ),
     "port": (["--port", "6000"], 6000),
+    "fast_reads": (["--no-fast-reads"], False),
     "echo": (["--no-echo"], False),
     "python": (["--python", "/p"], Path("/p")),
     "python_path": (["--python-path", "/a", "--python-path", "/b"], (Path("/a"), Path("/b"))),

@@ -24,8 +24,8 @@ LAYERS = {
         output.output registry.wanted registry.ledger registry.iocdb registry.dbconnection
         registry.registry""",
     "one script": "services watch run standby supervisor",
-    "Channel Access": """ca.wire ca.channels ca.kinds ca.lookup ca.puts ca.links ca.link ca.listener
-        ca.circuit ca.search ca.server ca.procserv ca.pvs ca.dbfile""",
+    "Channel Access": """ca.wire ca.channels ca.kinds ca.lookup ca.puts ca.links ca.reads ca.link
+        ca.listener ca.circuit ca.search ca.server ca.procserv ca.pvs ca.dbfile""",
     "one IOC": "ioc",
     "command line": "client cli",
 }
