@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 DEMO = TE:DEMO:
 comma = ,
 PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events machine transitions lifecycle \
-  messages output/loglines limits ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
+  messages output/loglines limits access/calc access/acf access/rules ca/records ca/fields config/macros \
+  registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
 .PHONY: install system genie run demo lint format type test chaos cover bench docs all clean

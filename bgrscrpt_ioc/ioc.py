@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from bgrscrpt_ioc import posix, posix_cgroup
+from bgrscrpt_ioc.access.acf import AccessFileError
+from bgrscrpt_ioc.access.putlog import PutLog
+from bgrscrpt_ioc.access.security import Security
+from bgrscrpt_ioc.ca.guard import Guard
+from bgrscrpt_ioc.ca.lookup import find
 from bgrscrpt_ioc.ca.pvs import InstancePVs, registry_rows
 from bgrscrpt_ioc.ca.server import CaServer
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
@@ -49,7 +55,7 @@ def serve(settings: IocSettings, list_pvs: bool) -> int:
         for instance in settings.instances:
             hold.take(key_of(settings, instance), lock_of(settings, instance))
         return asyncio.run(Ioc(settings).run(list_pvs))
-    except (TakenError, OSError) as error:
+    except (TakenError, AccessFileError, OSError) as error:
         log.error("%s", error)  # noqa: TRY400 - what a user can mend needs no traceback
         return 1
     finally:
@@ -113,10 +119,15 @@ class Ioc:
         echo = self._echo()
         for instance in settings.instances:
             self._add(instance, services, writer, echo)
+        channels = {name: each for pvs in self._pvs.values() for name, each in pvs.pvdb.items()}
+        security = Security(settings.asg, settings.write_hosts, lambda name: find(channels, name))
+        await security.start()
+        putlog = PutLog(os.environ.get("EPICS_CA_PUT_LOG_ADDR", ""))
         server = CaServer(
-            {name: channel for pvs in self._pvs.values() for name, channel in pvs.pvdb.items()},
+            channels,
             settings.interfaces,
             settings.port,
+            guard=Guard(security, putlog),
             fast_reads=settings.fast_reads,
         )
         await server.start()
@@ -133,6 +144,8 @@ class Ioc:
         await asyncio.gather(*(each.shutdown() for each in self._supervisors.values()))
         ticking.cancel()
         await server.close()
+        await security.close()
+        await putlog.close()
         await asyncio.to_thread(services.registry.close, CLOSING)
         services.worker.close(CLOSING)
         for file in self._files:

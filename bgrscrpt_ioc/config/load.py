@@ -21,7 +21,7 @@ from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
 IOC_KEYS = frozenset(IocSettings.model_fields) - {"instances"}
 INSTANCE_KEYS = frozenset(InstanceSettings.model_fields) - {"name"}
 FIRST = "BGRSCRPT_01"
-_PATHS = {"script", "python", "cwd", "log_dir", "state_dir", "python_path"}
+_PATHS = {"script", "python", "cwd", "log_dir", "state_dir", "python_path", "asg"}
 _NO_SCRIPT = (
     "no script is known: name it on the command line (bgrscrpt-ioc run SCRIPT), or as 'script' in"
     ' a file (--config FILE), or in the environment (MACROS={"SCRIPT_PATH": "..."}, or'

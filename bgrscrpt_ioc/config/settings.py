@@ -261,6 +261,12 @@ class IocSettings(BaseModel):
     port: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)] = Field(
         default=5064, description="Channel Access port [$EPICS_CAS_SERVER_PORT]"
     )
+    asg: AbsolutePath | None = Field(
+        default=None, description="EPICS access security file: who may do what"
+    )
+    write_hosts: tuple[Text, ...] = Field(
+        default=(), description="without one: who may write, beside this host; 192.0.2.0/24 too"
+    )
     fast_reads: bool = Field(
         default=True, description="answer a get without caproto where its answer is at hand"
     )
@@ -297,7 +303,9 @@ class IocSettings(BaseModel):
 
 def option(key: str) -> str:
     """The command-line option of a key; one that takes a list is given once for each entry."""
-    return "--" + {"interfaces": "interface", "args": "arg"}.get(key, key).replace("_", "-")
+    return "--" + {"interfaces": "interface", "args": "arg", "write_hosts": "write-host"}.get(
+        key, key
+    ).replace("_", "-")
 
 
 def pv_names(prefix: str, instance: InstanceSettings) -> Iterator[str]:

@@ -59,6 +59,8 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
         ("127.0.0.1", "10.0.0.1"),
     ),
     "port": (["--port", "6000"], 6000),
+    "asg": (["--asg", "/etc/a.acf"], Path("/etc/a.acf")),
+    "write_hosts": (["--write-host", "a", "--write-host", "10.0.0.0/8"], ("a", "10.0.0.0/8")),
     "fast_reads": (["--no-fast-reads"], False),
     "echo": (["--no-echo"], False),
     "python": (["--python", "/p"], Path("/p")),
