@@ -5,7 +5,7 @@ no reader sees it:
 
 - `python hello.py`: the block is a file of this name. It is written when its turn comes.
 - `console`: commands after `$ `; each must succeed, and print the lines below it, in this order.
-  Lines without a command are printed by what runs already.
+  Lines without a command are printed by what runs already; `^C` ends the newest of that.
 - `console stays`: the last one goes on, as in a terminal of its own, until the page is over.
 - `console fails`: each must fail.
 - `console not-run: REASON`: needs what a test cannot have.
@@ -108,19 +108,22 @@ class Reader:
         bin_directory = Path(sys.executable).parent
         shutil.copytree(ROOT / "scripts_examples", self._cwd / "scripts_examples")
         shutil.copytree(ROOT / "db", self._cwd / "db")
-        shutil.copy(ROOT / "Makefile", self._cwd)
+        for file in ("Makefile", "pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / file, self._cwd)
         (self._cwd / ".venv").symlink_to(bin_directory.parent)
         for place in ("opt", "etc/bgrscrpt", "var/log", "var/lib/bgrscrpt"):
             (directory / place).mkdir(parents=True)
         (directory / "opt/bgrscrpt").symlink_to(bin_directory.parent)
-        (directory / "ready").touch()
+        (directory / "ready").touch()  # newer than what it is made from
         self._environ = ca_environ(
             int(self._port("5064")),
             HOME=str(directory),
             XDG_STATE_HOME=str(directory / "state"),
             PATH=f"{bin_directory}:{os.environ['PATH']}",
             MAKEFLAGS=f" -- READY={directory / 'ready'}",  # nothing is to be installed
-            PYTHONUNBUFFERED="1",
+            DEMO_IOC_PORT=self._port("5064"),
+            DEMO_INSTRUMENT_PORT=self._port("5068"),
+            BACKGROUND_PLOT_PORT=self._port("8989"),
             **{MARK: str(directory)},
         )
         self._environ.pop("PYTHONPATH", None)
@@ -164,7 +167,9 @@ class Reader:
         ]
         for at, (command, lines) in enumerate(commands):
             where = f"{self.page.relative_to(ROOT)}:{block.line}: $ {command}"
-            if not command:
+            if lines[:1] == ["^C"]:
+                self._end(where, lines[1:])
+            elif not command:
                 self._wait(where, lines)
             elif block.info == "stays" and at == len(commands) - 1:
                 self._leave(where, command, lines)
@@ -196,6 +201,14 @@ class Reader:
             text = "\n".join(each.read_text() for each in outputs)
             raise AssertionError(complaint(where, lines, text)) from error
 
+    def _end(self, where: str, lines: list[str]) -> None:
+        """End the newest as `^C` does, which goes to all of a terminal's foreground."""
+        _, process = self._running[-1]
+        output = self.directory / f"output{len(self._running) - 1}"
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(DEADLINE)
+        assert not missing(lines, output.read_text()), complaint(where, lines, output.read_text())
+
     def _run(self, where: str, command: str, lines: list[str], *, fails: bool) -> None:
         """Run it to its end; what it exports and where it goes holds for what follows."""
         left = self.directory / "left"
@@ -205,6 +218,8 @@ class Reader:
             process = self._start(script, file)
             try:
                 code = process.wait(PATIENCE)
+            except subprocess.TimeoutExpired as error:
+                raise AssertionError(f"{where}\ndoes not end:\n{output.read_text()}") from error
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
