@@ -1,6 +1,6 @@
-"""What is left of a script when it is restarted, and when who runs it is killed; by us and our peers.
+"""What is left of a script when it is restarted, and when who runs it is killed; by us and peers.
 
-`python -m benchmarks.survivors`. The script has a child in a session of its own, as a daemon would be.
+`python -m benchmarks.survivors`. The script has a child in a session of its own, as a daemon is.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from benchmarks.peers import Circus, Ours, Plain, ProcServ, Supervisor, bench
 
 GRACE = 8.0  # s: whoever is to end has ended by then
 SCRIPT = """
-import os, subprocess, sys, time
-child = subprocess.Popen(["sleep", "1000"], start_new_session=True,
-                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+import os, subprocess, time
+null = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+child = subprocess.Popen(["sleep", "1000"], start_new_session=True, **null)
 with open({pids!r}, "a") as file:
     file.write(f"{{os.getpid()}} {{child.pid}}\\n")
 while True:

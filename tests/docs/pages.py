@@ -1,7 +1,7 @@
 """A page's commands, run as a reader would: in order, in one directory, several of them at once.
 
-What a page needs to be run stands in the first line of its fenced blocks, behind the language, where
-no reader sees it:
+What a page needs to be run stands in the first line of its fenced blocks, behind the language,
+where no reader sees it:
 
 - `python hello.py`: the block is a file of this name. It is written when its turn comes.
 - `console`: commands after `$ `; each must succeed, and print the lines below it, in this order.
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -26,7 +25,7 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from bgrscrpt_ioc import posix
 from tests.ioc.ca import DEADLINE, ca_environ, free_port
@@ -111,8 +110,8 @@ class Reader:
         for file in ("Makefile", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / file, self._cwd)
         (self._cwd / ".venv").symlink_to(bin_directory.parent)
-        for place in ("opt", "etc/bgrscrpt", "var/log", "var/lib/bgrscrpt"):
-            (directory / place).mkdir(parents=True)
+        for made in ("opt", "etc/bgrscrpt", "var/log", "var/lib/bgrscrpt"):
+            (directory / made).mkdir(parents=True)
         (directory / "opt/bgrscrpt").symlink_to(bin_directory.parent)
         (directory / "ready").touch()  # newer than what it is made from
         self._environ = ca_environ(
@@ -230,17 +229,16 @@ class Reader:
         if not fails:
             cwd, _, variables = left.read_text().partition("\n")
             self._cwd = Path(cwd)
-            self._environ = dict(
-                each.split("=", 1) for each in variables.split("\0") if "=" in each
-            )
+            named = (each.partition("=") for each in variables.split("\0") if each)
+            self._environ = {name: value for name, _, value in named}
 
-    def _start(self, script: str, output: object) -> subprocess.Popen[bytes]:
+    def _start(self, script: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             ["bash", "-c", script],
             cwd=self._cwd,
             env=self._environ,
             stdin=subprocess.DEVNULL,
-            stdout=output,  # pyright: ignore[reportArgumentType]
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -248,7 +246,7 @@ class Reader:
     def _own(self, text: str) -> str:
         """The same with ports and directories of ours."""
         text = PORT.sub(lambda found: self._port(found[0]), text)
-        return PLACE.sub(f"{shlex.quote(str(self.directory))}/", text)
+        return PLACE.sub(f"{self.directory}/", text)
 
     def _port(self, port: str) -> str:
         if port not in self._ports:

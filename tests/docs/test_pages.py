@@ -29,11 +29,11 @@ def readers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[None]]]:
     """All pages that are asked for, read at the same time."""
-    wanted = {
-        item.callspec.params["name"]: item
+    wanted = dict.fromkeys(
+        str(item.callspec.params["name"])
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.originalname == "test_a_page"
-    }
+    )
 
     def read(name: str, directory: Path) -> None:
         with Reader(WITH_COMMANDS[name], directory) as reader:

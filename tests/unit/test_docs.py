@@ -29,3 +29,11 @@ def test_links_lead_somewhere() -> None:
         if "://" not in target and not (page.parent / target.partition("#")[0]).exists()
     ]
     assert not broken
+
+
+def test_contents_name_every_page() -> None:
+    """`docs/README.md` leads to each page but the single decisions."""
+    contents = set(LINK.findall((DOCS / "README.md").read_text()))
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"README.md"}
+    decisions = {each for each in pages if Path(each).match("decisions/0*.md")}
+    assert contents == pages - decisions
