@@ -103,7 +103,7 @@ class Reader:
         self.page, self.directory = page, directory
         self._cwd = directory / "clone"
         self._ports: dict[str, str] = {}
-        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._running: list[subprocess.Popen[bytes]] = []
         bin_directory = Path(sys.executable).parent
         shutil.copytree(ROOT / "scripts_examples", self._cwd / "scripts_examples")
         shutil.copytree(ROOT / "db", self._cwd / "db")
@@ -132,7 +132,7 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         """End what still runs, the newest first."""
-        for _, process in reversed(self._running):
+        for process in reversed(self._running):
             process.terminate()
             try:
                 process.wait(DEADLINE)
@@ -180,7 +180,7 @@ class Reader:
         output = self.directory / f"output{len(self._running)}"
         with output.open("wb") as file:
             process = self._start(f"exec {command}", file)
-        self._running.append((where, process))
+        self._running.append(process)
 
         def told() -> bool:
             assert process.poll() is None, f"{where}\nhas ended:\n{output.read_text()}"
@@ -202,7 +202,7 @@ class Reader:
 
     def _end(self, where: str, lines: list[str]) -> None:
         """End the newest as `^C` does, which goes to all of a terminal's foreground."""
-        _, process = self._running[-1]
+        process = self._running[-1]
         output = self.directory / f"output{len(self._running) - 1}"
         os.killpg(process.pid, signal.SIGINT)
         process.wait(DEADLINE)
