@@ -15,7 +15,7 @@ READY = $(VENV)/ready
 install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,plot]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,plot,docs]'
 	touch $@
 
 # The instrument scientists' own library, as the interpreter of the scripts that the tests run.
@@ -75,6 +75,8 @@ bench: install system
 
 docs: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
+	@echo build/docs/README.html
 
 all: lint type test
 

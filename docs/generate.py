@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from commands_page import commands
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from states_page import states
 
 from bgrscrpt_ioc.ca.records import PROCSERV_RECORDS, RECORDS, Record
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
@@ -106,7 +109,17 @@ def shown(value: Any) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
-PAGES = {"pvs.md": pvs, "settings.md": settings}
+def made(page: Callable[[], str]) -> Callable[[], str]:
+    """Have a page say how it was made."""
+    return lambda: page().replace("{made}", MADE)
+
+
+PAGES = {
+    "commands.md": made(commands),
+    "pvs.md": pvs,
+    "settings.md": settings,
+    "states.md": made(states),
+}
 
 
 def main() -> None:
