@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ class Launch:
     environ: Mapping[str, str] = field(default_factory=dict)
     cookie: str = ""
     preload: tuple[str, ...] = ()  # modules that it imports while it waits
+    path_map: Mapping[str, str] = field(default_factory=dict)  # Windows' directory: the host's
 
     @property
     def command(self) -> list[str]:
@@ -40,7 +42,8 @@ class Launch:
     def order(self, mode: Mode) -> bytes:
         """What the bootstrap reads from its stdin: the length, and NUL-terminated fields."""
         fields = [mode, str(self.script)]
-        for entries in self.args, self.search_path, self.preload:
+        pairs = tuple(chain.from_iterable(self.path_map.items()))
+        for entries in self.args, self.search_path, self.preload, pairs:
             fields += [str(len(entries)), *entries]
         data = b"".join(os.fsencode(item) + b"\0" for item in fields)
         return b"%d\0" % len(data) + data
@@ -59,6 +62,7 @@ def launch(
         environment(environ, instance.env, prefix=prefix, name=instance.name, cookie=cookie),
         cookie,
         instance.preload,
+        {windows: str(host) for windows, host in instance.path_map.items()},
     )
 
 
