@@ -216,7 +216,7 @@ async def test_what_is_not_there(runner: Runner, script: Path, instrument: Path)
 
 
 async def test_what_is_out_of_reach(runner: Runner, script: Path, instrument: Path) -> None:
-    """What decision 12 says does not work: a test that fails here asks for a change of that page."""
+    """What decision 12 says does not work; when this fails, that page has to change."""
     script.write_text(r"""
 import importlib.util, io, os, pathlib, sqlite3, subprocess
 SINGLE = r"C:\Instrument\scripts\single.py"
