@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 DEMO = TE:DEMO:
 comma = ,
 PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events machine transitions lifecycle \
-  messages output/loglines ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
+  messages output/loglines limits ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
 .PHONY: install system genie run demo lint format type test chaos cover bench docs all clean
@@ -70,6 +70,7 @@ cover: install system genie
 bench: install system
 	$(BIN)/python -m benchmarks.registry_outage
 	$(BIN)/python -m benchmarks.network
+	$(BIN)/python -m benchmarks.hostile
 
 docs: install
 	$(BIN)/python docs/generate.py

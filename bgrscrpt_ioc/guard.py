@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bgrscrpt_ioc.launch import COOKIE
@@ -23,7 +24,8 @@ log = logging.getLogger("bgrscrpt_ioc.guardian")
 class Guardian:
     """A process that outlives the IOC by as long as it takes to kill what the IOC ran."""
 
-    def __init__(self, reaper: Reaper, ioc_id: str) -> None:
+    def __init__(self, reaper: Reaper, ioc_id: str, cgroups: Sequence[str] = ()) -> None:
+        self._cgroups = cgroups
         self._reaper, self._mark = reaper, f"{COOKIE}={ioc_id}/"
         self._sessions: dict[int, int] = {}  # with the mark of the run
         self._pipe = -1
@@ -42,7 +44,7 @@ class Guardian:
         os.set_blocking(self._pipe, False)
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
-                [sys.executable, "-I", "-S", str(GUARDIAN), self._mark],
+                [sys.executable, "-I", "-S", str(GUARDIAN), self._mark, *self._cgroups],
                 stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bgrscrpt_ioc import posix
+from bgrscrpt_ioc import posix, posix_cgroup
 from bgrscrpt_ioc.ca.pvs import InstancePVs, registry_rows
 from bgrscrpt_ioc.ca.server import CaServer
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
+from bgrscrpt_ioc.confine import say_how
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.hold import Hold, TakenError, sweep
 from bgrscrpt_ioc.output.console import Console
@@ -91,15 +92,22 @@ class Ioc:
         reaper.start()
         if killed := sweep({key_of(settings, each) for each in settings.instances}):
             log.warning("killed %d processes that an earlier IOC left behind", killed)
+        cgroups = posix_cgroup.find(settings.cgroup, log.warning)
+        groups = [cgroups.of(key_of(settings, each)) for each in settings.instances if cgroups]
+        if killed := sum(group.end() for group in groups):
+            log.warning("killed %d processes left in the cgroups of an earlier IOC", killed)
+        for instance in settings.instances:
+            say_how(instance, cgroups)
         ioc_id = posix.own_id()
         services = Services(
             settings.prefix,
             ioc_id,
             reaper,
-            Guardian(reaper, ioc_id),
+            Guardian(reaper, ioc_id, [str(group.path) for group in groups]),
             Registry(settings.registry, settings.state_dir, partial(self._registry_changed, loop)),
             Worker(),
             ProcessTable(),
+            cgroups,
         )
         writer = Writer("log-files")
         echo = self._echo()
@@ -109,6 +117,7 @@ class Ioc:
             {name: channel for pvs in self._pvs.values() for name, channel in pvs.pvdb.items()},
             settings.interfaces,
             settings.port,
+            fast_reads=settings.fast_reads,
         )
         await server.start()
         services.guardian.start()
@@ -116,6 +125,7 @@ class Ioc:
         self._say_serving(list_pvs)
         for supervisor in self._supervisors.values():
             supervisor.begin()
+            await asyncio.sleep(0)  # clients, and the scripts that run already, have their turn
         ticking = loop.create_task(self._tick())
 
         await end.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.limits import Confinement
 
 BOOTSTRAP = Path(__file__).with_name("child") / "bootstrap.py"
 COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run
@@ -32,6 +33,7 @@ class Launch:
     environ: Mapping[str, str] = field(default_factory=dict)
     cookie: str = ""
     preload: tuple[str, ...] = ()  # modules that it imports while it waits
+    confinement: Confinement = field(default_factory=Confinement)
     path_map: Mapping[str, str] = field(default_factory=dict)  # Windows' directory: the host's
 
     @property
@@ -41,7 +43,8 @@ class Launch:
 
     def order(self, mode: Mode) -> bytes:
         """What the bootstrap reads from its stdin: the length, and NUL-terminated fields."""
-        fields = [mode, str(self.script)]
+        cgroup = self.confinement.cgroup if mode != "check" else ""
+        fields = [mode, str(self.script), cgroup, self.confinement.order]
         pairs = tuple(chain.from_iterable(self.path_map.items()))
         for entries in self.args, self.search_path, self.preload, pairs:
             fields += [str(len(entries)), *entries]
@@ -50,7 +53,12 @@ class Launch:
 
 
 def launch(
-    instance: InstanceSettings, environ: Mapping[str, str], *, prefix: str, cookie: str
+    instance: InstanceSettings,
+    environ: Mapping[str, str],
+    *,
+    prefix: str,
+    cookie: str,
+    confinement: Confinement | None = None,
 ) -> Launch:
     """How an instance's script is launched, from an IOC with this environment."""
     return Launch(
@@ -62,6 +70,7 @@ def launch(
         environment(environ, instance.env, prefix=prefix, name=instance.name, cookie=cookie),
         cookie,
         instance.preload,
+        confinement or Confinement(),
         {windows: str(host) for windows, host in instance.path_map.items()},
     )
 

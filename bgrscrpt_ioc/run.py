@@ -18,6 +18,7 @@ from bgrscrpt_ioc.process import ScriptProcess
 from bgrscrpt_ioc.registry.pvrows import PvRow, pv_rows
 from bgrscrpt_ioc.services import Services
 from bgrscrpt_ioc.usage import Meter
+from bgrscrpt_ioc.watch import Watch
 
 NOT_STARTED = 127  # exit code where no interpreter ran: the shell's "command not found"
 CRASH = "Fatal Python error: "  # faulthandler's first words
@@ -44,6 +45,7 @@ class Run:
         self.process: ScriptProcess | None = None
         self.began: msg.ScriptBegan | None = None
         self.meter = Meter()
+        self.watch: Watch | None = None  # from its launch on
         self.started = time.time()
         self.since = time.monotonic()
         self._output, self._publish, self._post = output, publish, post
@@ -119,6 +121,8 @@ class Run:
 
     def exited(self, code: int, reason: str, survivors: int) -> None:
         """Publish how it ended; the lifecycle says what that means."""
+        if self.watch is not None:
+            self.watch.stop()
         self._output.end()
         for name in self._registered:
             self._services.registry.stopped(name, time.time())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.posix import Reaper
+from bgrscrpt_ioc.posix_cgroup import Cgroups
 from bgrscrpt_ioc.registry.registry import Registry
 from bgrscrpt_ioc.usage import ProcessTable
 from bgrscrpt_ioc.worker import Worker
@@ -22,3 +23,4 @@ class Services:
     registry: Registry
     worker: Worker
     processes: ProcessTable
+    cgroups: Cgroups | None = None  # where runs can have one

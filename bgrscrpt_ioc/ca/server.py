@@ -50,7 +50,10 @@ class CaServer:
         interfaces: Sequence[str],
         port: int,
         limits: Limits | None = None,
+        *,
+        fast_reads: bool = True,
     ) -> None:
+        self._fast_reads = fast_reads
         self._channels, self._interfaces, self._port = channels, interfaces, port
         self._links = Links(within_descriptors(limits or Limits()))
         self._open = AsyncExitStack()
@@ -98,7 +101,9 @@ class CaServer:
         self._open.push_async_callback(listener.close)
 
     def _circuit(self, address: tuple[str, int]) -> Circuit:
-        return Circuit(self._channels, self._port, self._links, address)
+        return Circuit(
+            self._channels, self._port, self._links, address, fast_reads=self._fast_reads
+        )
 
     async def _listen_for_searches(self, addresses: Sequence[str]) -> None:
         entries = ca.get_environment_variables()["EPICS_CAS_IGNORE_ADDR_LIST"]

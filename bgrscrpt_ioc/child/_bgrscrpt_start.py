@@ -40,15 +40,52 @@ def take(size):
 
 
 def fields_of(order):
-    """Take the order apart: mode, script, its arguments, search path, preload, path map."""
+    """Take the order apart: mode, script, its place and limits, then lists: arguments, path, ..."""
     fields = [os.fsdecode(item) for item in order[:-1].split(b"\0")]
     lists = []
-    at = 2
+    at = 4
     while at < len(fields):
         end = at + 1 + int(fields[at])
         lists.append(fields[at + 1 : end])
         at = end
-    return (fields[0], fields[1], *lists)
+    return (*fields[:4], *lists)
+
+
+def confine(cgroup, limits):
+    """Take the place and the limits the IOC has for the script; what cannot be is told."""
+    if cgroup:
+        try:
+            with open(cgroup + "/cgroup.procs", "wb", 0) as file:
+                file.write(b"0")  # cgroups(7): the process that writes it
+        except OSError as error:
+            tell("not in its cgroup %s: %s" % (cgroup, error.strerror))
+    for name, number in [part.split("=") for part in limits.split()]:
+        try:
+            limit(name, int(number))
+        except (OSError, ValueError, ImportError, AttributeError) as error:
+            tell("the limit %s=%s does not hold: %s" % (name, number, error))
+
+
+def limit(name, number):
+    """Set one: our chance to be killed for memory, niceness, or a resource limit."""
+    if name == "oom":
+        with open("/proc/self/oom_score_adj", "rb+", 0) as file:
+            file.write(b"%d" % min(1000, int(file.read()) + number))
+    elif name == "nice":
+        os.nice(number)
+    else:
+        import resource
+
+        del sys.modules["resource"]  # a script may have a `resource.py` of its own
+        which = getattr(resource, "RLIMIT_" + name)
+        hard = resource.getrlimit(which)[1]
+        number = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        resource.setrlimit(which, (number, number))
+
+
+def tell(text):
+    """Say something among the script's own output."""
+    os.write(2, ("bgrscrpt-ioc: %s\n" % text).encode("utf-8", "backslashreplace"))
 
 
 def take_pipes():
@@ -218,10 +255,8 @@ class Start:
         """Read the order. `standard_path`: `sys.path` as the interpreter has made it."""
         self.standard_path = standard_path
         self.order = read_order()
-        mode, self.script, self.args, self.search_path, self.preload, self.path_map = fields_of(
-            self.order
-        )
-        self.mode = mode
+        self.mode, self.script, self.cgroup, self.limits, *lists = fields_of(self.order)
+        self.args, self.search_path, self.preload, self.path_map = lists
 
     def begin(self):
         """Set everything up, wait if that is the order; return the script's code."""
@@ -242,6 +277,7 @@ class Start:
         make_main(self.script)
         if standby is not None:
             standby.wait(self.check, self.begin_anew)
+        confine(self.cgroup, self.limits)
         code, source = self.open_script()
         if self.mode == "check":
             sys.exit(0)

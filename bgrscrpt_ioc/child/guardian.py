@@ -1,9 +1,9 @@
 """Kills the scripts when the IOC is gone: EOF on stdin is its only way to learn that.
 
-Run as `python -I -S guardian.py MARK` in a session of its own, with a pipe from the IOC on stdin.
-The IOC tells it the sessions of its scripts and what they inherit (bgrscrpt_ioc/posix_mark.py):
-`+123 4567` and `-123`, a line each. MARK is the beginning of the cookie in the environment of every
-process of this IOC's scripts.
+Run as `python -I -S guardian.py MARK [CGROUP ...]` in a session of its own, with a pipe from the
+IOC on stdin. The IOC tells it the sessions of its scripts and what they inherit
+(bgrscrpt_ioc/posix_mark.py): `+123 4567` and `-123`, a line each. MARK is the beginning of the
+cookie in the environment of every process of this IOC's scripts, CGROUP what they run in.
 """
 
 import contextlib
@@ -79,6 +79,24 @@ def victims(sessions, mark):
     return found
 
 
+def end_cgroups(cgroups):
+    """Kill all in them and remove them; tell whether something still lives there."""
+    lives = False
+    for group in cgroups:
+        with contextlib.suppress(OSError):  # not there; or a Linux before 5.14: `victims` finds it
+            kill = os.open(group + "/cgroup.kill", os.O_WRONLY)
+            try:
+                os.write(kill, b"1")
+            finally:
+                os.close(kill)
+        for directory, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        with contextlib.suppress(OSError), open(group + "/cgroup.events") as file:
+            lives |= "populated 1" in file.read()
+    return lives
+
+
 def main():
     """Wait for the IOC's end, then kill until nothing is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -88,8 +106,9 @@ def main():
     deadline = time.monotonic() + PATIENCE
     stopped = set()
     while time.monotonic() < deadline:
+        lives = end_cgroups(sys.argv[2:])
         found = victims(sessions, mark)
-        if not found:
+        if not found and not lives:
             break
         # First all are stopped: what is killed while it forks leaves a child that nobody has seen.
         moving = found - stopped

@@ -10,14 +10,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from bgrscrpt_ioc.events import Policy
+from bgrscrpt_ioc.limits import Limits
 
 MAX_PV_NAME = 60  # EPICS base: PVNAME_STRINGSZ is 61, its NUL included
 LONGEST_PV = "SCRIPT:CHANGED"  # of design's table; test_config holds it against records.py
 LONGEST_PROCSERV_PV = "AUTORESTART"
 PROCSERV_PREFIX = "CS:PS:"
+MIN_FILES = 16  # open files without which no interpreter starts
 
 _PREFIX = re.compile(r"[A-Za-z0-9_\-+:\[\]<>;]*")  # what EPICS allows in a record's name
 _NAME = re.compile(r"[A-Z0-9_]+")
@@ -77,6 +87,18 @@ def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("is empty, should have at least one entry")
     return values
+
+
+def _enough_files(number: int) -> int:
+    if number and number < MIN_FILES:
+        raise ValueError(f"is {number}, should be 0 (no limit) or at least {MIN_FILES}")
+    return number
+
+
+def _cgroup(text: str) -> str:
+    if text not in ("auto", "off") and not text.startswith("/"):
+        raise ValueError(f'is {text!r}, should be "auto", "off" or an absolute path')
+    return _no_nul(text)
 
 
 def _variable(name: str) -> str:
@@ -166,6 +188,24 @@ class InstanceSettings(BaseModel):
         default=False, description="restart it when it misses its heartbeat"
     )
 
+    memory_max: Annotated[ByteSize, BeforeValidator(_no_bool), Field(ge=0)] = Field(
+        default=ByteSize(0), description='memory of its whole tree, "512M", "2GiB"; 0: no limit'
+    )
+    cpu_max: Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False, ge=0)] = Field(
+        default=0.0, description="% of one core for its whole tree, 200: two cores; 0: no limit"
+    )
+    nproc_max: Count = Field(
+        default=0, description="processes and threads of its whole tree; 0: no limit"
+    )
+    nofile_max: Annotated[
+        int, BeforeValidator(_no_bool), Field(ge=0), AfterValidator(_enough_files)
+    ] = Field(
+        default=0, description="open files of each of its processes, at least 16; 0: no limit"
+    )
+    nice: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=19)] = Field(
+        default=0, description="how much it yields to other processes, 0 to 19"
+    )
+
     procserv_pvs: bool = Field(
         default=False, description="also answer to procServControl's PV names"
     )
@@ -208,6 +248,11 @@ class InstanceSettings(BaseModel):
         return self
 
     @property
+    def limits(self) -> Limits:
+        """The part of the settings that the run is held to."""
+        return Limits(int(self.memory_max), self.cpu_max, self.nproc_max, self.nofile_max)
+
+    @property
     def policy(self) -> Policy:
         """The part of the settings that the lifecycle decides by."""
         return Policy(
@@ -243,7 +288,14 @@ class IocSettings(BaseModel):
     port: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)] = Field(
         default=5064, description="Channel Access port [$EPICS_CAS_SERVER_PORT]"
     )
+    fast_reads: bool = Field(
+        default=True, description="answer a get without caproto where its answer is at hand"
+    )
     echo: bool = Field(default=True, description="copy the scripts' output to stdout")
+    cgroup: Annotated[Text, AfterValidator(_cgroup)] = Field(
+        default="auto",
+        description="runs have cgroups of their own: where systemd delegates, never, or in PATH",
+    )
     instances: Annotated[tuple[InstanceSettings, ...], AfterValidator(_some)]
 
     @model_validator(mode="after")

@@ -124,7 +124,7 @@ class Runner:
         environ = environment(CLEAN, env or {}, prefix="TE:", name="BGRSCRPT_01", cookie=cookie)
         at = cwd or script.parent
         return Launch(
-            script, python, at, args, search_path, environ, cookie, preload, path_map or {}
+            script, python, at, args, search_path, environ, cookie, preload, path_map=path_map or {}
         )
 
     async def run_from_spare(

@@ -62,6 +62,7 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
         "state_dir": Path("/var/icp/bgrscrpt"),
         "interfaces": ("127.0.0.1",),
         "port": 5064,
+        "cgroup": "auto",
         "echo": True,
     }
     (instance,) = ioc.instances
