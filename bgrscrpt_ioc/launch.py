@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,7 @@ class Launch:
     cookie: str = ""
     preload: tuple[str, ...] = ()  # modules that it imports while it waits
     confinement: Confinement = field(default_factory=Confinement)
+    path_map: Mapping[str, str] = field(default_factory=dict)  # Windows' directory: the host's
 
     @property
     def command(self) -> list[str]:
@@ -43,7 +45,8 @@ class Launch:
         """What the bootstrap reads from its stdin: the length, and NUL-terminated fields."""
         cgroup = self.confinement.cgroup if mode != "check" else ""
         fields = [mode, str(self.script), cgroup, self.confinement.order]
-        for entries in self.args, self.search_path, self.preload:
+        pairs = tuple(chain.from_iterable(self.path_map.items()))
+        for entries in self.args, self.search_path, self.preload, pairs:
             fields += [str(len(entries)), *entries]
         data = b"".join(os.fsencode(item) + b"\0" for item in fields)
         return b"%d\0" % len(data) + data
@@ -68,6 +71,7 @@ def launch(
         cookie,
         instance.preload,
         confinement or Confinement(),
+        {windows: str(host) for windows, host in instance.path_map.items()},
     )
 
 

@@ -13,6 +13,7 @@ import bgrscrpt
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 OURS = frozenset((BOOTSTRAP, __file__))
+PATHS = os.path.join(os.path.dirname(BOOTSTRAP), "_bgrscrpt_paths.py")
 CANNOT_RUN = 2  # exit code, as of `python no_such_file.py`
 CHANNEL_AT = 200  # the descriptor of the channel: scripts expect the small ones for theirs
 PR_SET_PDEATHSIG = 1
@@ -160,9 +161,14 @@ def cannot_open(script, error):
 
 
 def without_ours(traceback):
-    """Drop our own frames from the outer end of a traceback."""
+    """Drop our own frames: at the outer end of a traceback, and a `path_map`'s from within."""
     while traceback is not None and traceback.tb_frame.f_code.co_filename in OURS:
         traceback = traceback.tb_next
+    at = traceback
+    while at is not None:
+        while at.tb_next is not None and at.tb_next.tb_frame.f_code.co_filename == PATHS:
+            at.tb_next = at.tb_next.tb_next
+        at = at.tb_next
     return traceback
 
 
@@ -250,7 +256,7 @@ class Start:
         self.standard_path = standard_path
         self.order = read_order()
         self.mode, self.script, self.cgroup, self.limits, *lists = fields_of(self.order)
-        self.args, self.search_path, self.preload = lists
+        self.args, self.search_path, self.preload, self.path_map = lists
 
     def begin(self):
         """Set everything up, wait if that is the order; return the script's code."""
@@ -262,6 +268,9 @@ class Start:
         self.channel = take_pipes()
         bgrscrpt._open(self.channel, os.getpid(), self.channel, self.script)
         _bgrscrpt_hook.install()
+        if self.path_map:
+            paths = import_ours("_bgrscrpt_paths")
+            paths.install(paths.pairs_of(self.path_map))
         __import__("faulthandler").enable()
         sys.argv = [self.script, *self.args]
         sys.path[:0] = [os.path.dirname(os.path.realpath(self.script)), *self.search_path]

@@ -113,6 +113,16 @@ def _module(name: str) -> str:
     return name
 
 
+def _windows(path: str) -> str:
+    if not re.match(r"[A-Za-z]:[\\/]", path) or re.search(
+        r'[\0<>:"|?*]|(^|[\\/])\.\.?([\\/]|$)', path[2:]
+    ):
+        raise ValueError(
+            rf"'{path}' should be an absolute path of Windows, like C:\Instrument, in single quotes"
+        )
+    return path
+
+
 ModuleName = Annotated[str, AfterValidator(_module)]
 Text = Annotated[str, AfterValidator(_no_nul)]
 Interface = Annotated[str, AfterValidator(_interface)]
@@ -137,6 +147,10 @@ class InstanceSettings(BaseModel):
         default_factory=dict, description="added to its environment"
     )
     args: tuple[Text, ...] = Field(default=(), description="its sys.argv[1:]")
+    path_map: Mapping[Annotated[str, AfterValidator(_windows)], AbsolutePath] = Field(
+        default_factory=dict,
+        description="what Windows paths in it mean: { 'C:\\Instrument' = \"/opt/instrument\" }",
+    )
 
     warm_spare: bool = Field(
         default=False, description="keep an interpreter started for the next start"
@@ -212,6 +226,19 @@ class InstanceSettings(BaseModel):
                 f"backoff: is {self.backoff:g}, more than backoff_max = {self.backoff_max:g};"
                 " lower it or raise backoff_max"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _path_map_is_clear(self) -> Self:
+        known: dict[str, str] = {}
+        for windows in self.path_map:
+            plain = re.sub(r"[\\/]+", r"\\", windows).rstrip("\\").lower()
+            if plain in known:
+                raise ValueError(
+                    f"path_map: '{known[plain]}' and '{windows}' are one directory; keep one of"
+                    " the two"
+                )
+            known[plain] = windows
         return self
 
     @model_validator(mode="after")

@@ -68,6 +68,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "cwd": (["--cwd", "/c"], Path("/c")),
     "env": (["--env", "A=1=2", "--env", "B="], {"A": "1=2", "B": ""}),
     "args": (["--arg", "x", "--arg=-v"], ("x", "-v")),
+    "path_map": (["--path-map", "C:\\I=/i"], {"C:\\I": Path("/i")}),
     "warm_spare": (["--warm-spare"], True),
     "preload": (["--warm-spare", "--preload", "json", "--preload", "os.path"], ("json", "os.path")),
     "at_start": (["--at-start", "last"], "last"),
