@@ -10,6 +10,7 @@ from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
 from bgrscrpt_ioc.events import Sign
 from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.messages import Message, ScriptFailed
+from bgrscrpt_ioc.permissions import refusal
 from bgrscrpt_ioc.posix import Reaper
 from bgrscrpt_ioc.process import ScriptProcess, SpawnError
 
@@ -71,9 +72,13 @@ def check(settings: IocSettings) -> list[str]:
     async def problems() -> list[str]:
         reaper = Reaper()
         reaper.start()
-        found = [(one, await check_script(order(one), reaper)) for one in settings.instances]
+        found = [(one, await problem(one, reaper)) for one in settings.instances]
         reaper.stop()
         return [f"{one.name}: {one.script}: {problem}" for one, problem in found if problem]
+
+    async def problem(one: InstanceSettings, reaper: Reaper) -> str:
+        refused = refusal(one.script) if settings.strict else ""
+        return refused or await check_script(order(one), reaper)
 
     def order(one: InstanceSettings) -> Launch:
         return launch(one, os.environ, prefix=settings.prefix, cookie=f"{posix.own_id()}/check")

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from bgrscrpt_ioc import __version__
-from bgrscrpt_ioc.config.load import FIRST, INSTANCE_KEYS, IOC_KEYS, ConfigError, load
+from bgrscrpt_ioc.config.load import (
+    FIRST,
+    INSTANCE_KEYS,
+    IOC_KEYS,
+    ConfigError,
+    load,
+    open_config,
+)
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
 from bgrscrpt_ioc.events import CommandFailed
 
@@ -44,13 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)  # before the server is imported: a typo is told at once
+    warning = open_config(arguments.config, settings)
     from bgrscrpt_ioc.ioc import serve
 
-    return serve(settings, arguments.list_pvs)
+    return serve(settings, arguments.list_pvs, warning)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
+    open_config(arguments.config, settings)
     from bgrscrpt_ioc.checker import check
 
     problems = check(settings)

@@ -8,7 +8,8 @@ import os
 import socket
 from pathlib import Path
 
-from bgrscrpt_ioc import posix
+from bgrscrpt_ioc import posix, posix_locks
+from bgrscrpt_ioc.files import make_directory
 from bgrscrpt_ioc.launch import COOKIE
 from bgrscrpt_ioc.posix_mark import RUN_BITS, instance_mark, mark_on
 
@@ -37,15 +38,15 @@ class Hold:
         Raises:
             TakenError: another IOC has it.
         """
-        claim = posix.claim_name(key)
+        claim = posix_locks.claim_name(key)
         if claim is None:
-            raise TakenError(f"another IOC on this host already serves {shown(key)}")
+            raise TakenError(taken(key, posix_locks.claimed_by(key)))
         self._claims.append(claim)
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-            file = posix.lock_file(lock)
+            make_directory(lock.parent)
+            file = posix_locks.lock_file(lock)
         except OSError as error:
-            log.warning("%s: %s: AUTORESTART and the wanted state will not be kept", lock, error)
+            log.warning("%s: %s: IOCs in other containers are not kept out", lock, error)
             return
         if file is None:
             with contextlib.suppress(OSError):
@@ -53,8 +54,9 @@ class Hold:
                 raise TakenError(f"{shown(key)} is already served by the IOC with pid {holder}")
             raise TakenError(f"{shown(key)} is already served: {lock} is locked")
         self._files.append(file)
-        os.truncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the pid is for people only
+            os.truncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Give all of them up."""
@@ -64,6 +66,16 @@ class Hold:
             os.close(file)
         self._claims.clear()
         self._files.clear()
+
+
+def taken(key: str, pid: int | None) -> str:
+    """What to tell who cannot have the instance `key`, because the process `pid` has its name."""
+    if pid is not None:
+        return f"another IOC on this host already serves {shown(key)}, the process {pid}"
+    return (
+        f"{shown(key)} is taken by a process of another user: it serves the instance, or keeps its"
+        " name on this host (sudo ss -xap | grep bgrscrpt_ioc); end it, or use another port"
+    )
 
 
 def shown(key: str) -> str:

@@ -6,12 +6,10 @@ Puts the parts together; what each of them does is theirs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +27,8 @@ from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.hold import Hold, TakenError, sweep
 from bgrscrpt_ioc.output.console import Console
 from bgrscrpt_ioc.output.echo import Echo
-from bgrscrpt_ioc.output.logfile import LogFile
-from bgrscrpt_ioc.output.output import Output
-from bgrscrpt_ioc.output.writer import Writer
+from bgrscrpt_ioc.output.logs import Logs
+from bgrscrpt_ioc.output.output import in_loop
 from bgrscrpt_ioc.posix import Reaper
 from bgrscrpt_ioc.registry.registry import Registry
 from bgrscrpt_ioc.services import Services
@@ -46,15 +43,18 @@ CLOSING = 5.0  # s that the registry, and then the log files, get to write what 
 log = logging.getLogger("bgrscrpt_ioc")
 
 
-def serve(settings: IocSettings, list_pvs: bool) -> int:
-    """Serve until told to end; return the exit code: 0, or 1 if it could not serve."""
+def serve(settings: IocSettings, list_pvs: bool, open_config: str = "") -> int:
+    """Serve until told to end; return the exit code: 0, or 1 if it could not serve.
+
+    `open_config` says that others may change the configuration, if they may.
+    """
     console = Console(sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO, handlers=[console])
     hold = Hold()
     try:
         for instance in settings.instances:
             hold.take(key_of(settings, instance), lock_of(settings, instance))
-        return asyncio.run(Ioc(settings).run(list_pvs))
+        return asyncio.run(Ioc(settings).run(list_pvs, open_config))
     except (TakenError, AccessFileError, OSError) as error:
         log.error("%s", error)  # noqa: TRY400 - what a user can mend needs no traceback
         return 1
@@ -73,12 +73,6 @@ def lock_of(settings: IocSettings, instance: InstanceSettings) -> Path:
     return settings.state_dir / f"{instance.name}.lock"
 
 
-def call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Have the event loop call, from whichever thread; nothing when the loop has ended."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(call)
-
-
 class Ioc:
     """One IOC process."""
 
@@ -86,9 +80,8 @@ class Ioc:
         self._settings = settings
         self._supervisors: dict[str, Supervisor] = {}
         self._pvs: dict[str, InstancePVs] = {}
-        self._files: list[LogFile] = []
 
-    async def run(self, list_pvs: bool) -> int:
+    async def run(self, list_pvs: bool, open_config: str) -> int:
         """Start everything, wait for the signal to end, end everything."""
         settings = self._settings
         loop = asyncio.get_running_loop()
@@ -114,11 +107,13 @@ class Ioc:
             Worker(),
             ProcessTable(),
             cgroups,
+            settings.strict,
+            open_config,
         )
-        writer = Writer("log-files")
+        logs = Logs(settings.log_dir)
         echo = self._echo()
         for instance in settings.instances:
-            self._add(instance, services, writer, echo)
+            self._add(instance, services, logs, echo)
         channels = {name: each for pvs in self._pvs.values() for name, each in pvs.pvdb.items()}
         security = Security(settings.asg, settings.write_hosts, lambda name: find(channels, name))
         await security.start()
@@ -137,7 +132,7 @@ class Ioc:
         for supervisor in self._supervisors.values():
             supervisor.begin()
             await asyncio.sleep(0)  # clients, and the scripts that run already, have their turn
-        ticking = loop.create_task(self._tick())
+        ticking = loop.create_task(self._tick(logs))
 
         await end.wait()
         log.info("ending: stopping all scripts")
@@ -148,9 +143,7 @@ class Ioc:
         await putlog.close()
         await asyncio.to_thread(services.registry.close, CLOSING)
         services.worker.close(CLOSING)
-        for file in self._files:
-            file.close()
-        writer.close(CLOSING)
+        logs.close(CLOSING)
         if echo is not None:
             echo.close(CLOSING)
         services.guardian.stop()
@@ -158,23 +151,20 @@ class Ioc:
         return 0
 
     def _add(
-        self, instance: InstanceSettings, services: Services, writer: Writer, echo: Echo | None
+        self, instance: InstanceSettings, services: Services, logs: Logs, echo: Echo | None
     ) -> None:
         settings, name = self._settings, instance.name
-        loop = asyncio.get_running_loop()
         pvs = InstancePVs(
             settings.prefix, name, log_tail=instance.log_tail, procserv_pvs=instance.procserv_pvs
         )
-        file = LogFile(
-            settings.log_dir,
+        output = logs.output(
             name,
-            writer,
+            instance.log_tail,
+            echo,
+            pvs.publish,
             keep_days=instance.log_keep_days,
             keep_mb=instance.log_keep_mb,
-            on_change=lambda: call_in_loop(loop, output.file_changed),
         )
-        output = Output(name, instance.log_tail, file, echo, pvs.publish)
-        file.prepare(time.time())
         supervisor = Supervisor(
             instance,
             services,
@@ -185,7 +175,6 @@ class Ioc:
             state_file=StateFile(settings.state_dir / f"{name}.json"),
         )
         pvs.connect(supervisor)
-        self._files.append(file)
         self._pvs[name], self._supervisors[name] = pvs, supervisor
 
     def _echo(self) -> Echo | None:
@@ -197,7 +186,7 @@ class Ioc:
         """In a thread of the registry."""
         supervisor = self._supervisors.get(ioc_name)
         if supervisor is not None:
-            call_in_loop(loop, supervisor.registry_changed)
+            in_loop(loop, supervisor.registry_changed)
 
     def _say_serving(self, list_pvs: bool) -> None:
         settings = self._settings
@@ -211,10 +200,13 @@ class Ioc:
         where = " ".join(f"{address}:{settings.port}" for address in settings.interfaces)
         print(f"bgrscrpt-ioc: serving {names} ({count} PVs) on {where}", flush=True)
 
-    async def _tick(self) -> None:
-        """Once a second, refresh what is watched."""
+    async def _tick(self, logs: Logs) -> None:
+        """Once a second, look at the clock, and refresh what is watched."""
         while True:
             await asyncio.sleep(TICK)
+            if logs.tick(time.time(), time.monotonic()):
+                for supervisor in self._supervisors.values():
+                    supervisor.clock_set()
             for name, pvs in self._pvs.items():
                 for reading in LIVE:
                     if pvs.watched(reading):

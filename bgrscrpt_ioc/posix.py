@@ -1,4 +1,4 @@
-"""Every call that only POSIX (and here Linux) has: sessions, signals, /proc, child reaping, locks.
+"""Every call that only POSIX (and here Linux) has: sessions, signals, /proc, child reaping, pipes.
 
 A port to Windows writes one more file with these names; nothing here knows what a script is.
 """
@@ -13,7 +13,6 @@ import os
 import resource
 import select
 import signal
-import socket
 import termios
 import time
 from array import array
@@ -288,7 +287,7 @@ def dead_children() -> Iterator[tuple[int, int]]:
         yield pid, status
 
 
-# --- pipes and locks ---------------------------------------------------------------------------
+# --- pipes and limits --------------------------------------------------------------------------
 
 
 def hurry(pid: int) -> None:
@@ -309,31 +308,6 @@ def readable(fd: int) -> int:
     size = array("i", [0])
     fcntl.ioctl(fd, termios.FIONREAD, size)
     return size[0]
-
-
-def lock_file(path: Path) -> int | None:
-    """Take an exclusive lock that ends with the process; None when another process has it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        return None
-    return fd
-
-
-def claim_name(name: str) -> socket.socket | None:
-    """Claim a name on this host, for as long as the socket lives; None when it is taken.
-
-    An abstract socket (unix(7)): no file to be left behind, whatever directory others work in.
-    """
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        claim.bind("\0bgrscrpt_ioc " + name)
-    except OSError:
-        claim.close()
-        return None
-    return claim
 
 
 def descriptor_limit() -> int:

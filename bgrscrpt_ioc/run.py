@@ -46,7 +46,6 @@ class Run:
         self.began: msg.ScriptBegan | None = None
         self.meter = Meter()
         self.watch: Watch | None = None  # from its launch on
-        self.started = time.time()
         self.since = time.monotonic()
         self._output, self._publish, self._post = output, publish, post
         self._services, self._own_pvs = services, own_pvs
@@ -55,11 +54,16 @@ class Run:
         self._failure: msg.ScriptFailed | None = None
         self._interrupted = False
         self._recent = b""
-        started = datetime.fromtimestamp(self.started).astimezone()
-        publish("STARTTIME", started.isoformat(timespec="seconds"))
+        self.clock_set()
         publish("HEARTBEAT", 0)
         publish("MESSAGE", "")
         publish("PROGRESS", 0.0)
+
+    def clock_set(self) -> None:
+        """Say when it was launched, by the wall clock as it goes now."""
+        self.started = time.time() - self.uptime
+        started = datetime.fromtimestamp(self.started).astimezone()
+        self._publish("STARTTIME", started.isoformat(timespec="seconds"))
 
     @property
     def uptime(self) -> float:

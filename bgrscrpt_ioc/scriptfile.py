@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bgrscrpt_ioc.command import run_command
+from bgrscrpt_ioc.permissions import open_to_others
 from bgrscrpt_ioc.posix import Reaper
 
 GIT_TIMEOUT = 10.0  # s
@@ -38,17 +39,20 @@ class Look:
 
     mark: FileMark | None
     sha256: str
+    open_to_others: str = ""  # that anybody may change it, and how to mend that
 
 
 def look(path: Path, before: Look | None = None) -> Look:
     """Look at the file; read it only if its mark differs from that of `before`. May block."""
-    mark = FileMark.of(path)
+    mark, warning = FileMark.of(path), open_to_others(path)
     if before is not None and mark is not None and before.mark == mark:
-        return before
+        return (
+            before if before.open_to_others == warning else replace(before, open_to_others=warning)
+        )
     try:
-        return Look(mark, hashlib.sha256(path.read_bytes()).hexdigest())
+        return Look(mark, hashlib.sha256(path.read_bytes()).hexdigest(), warning)
     except OSError:
-        return Look(None, "")
+        return Look(None, "", warning)
 
 
 async def git_revision(path: Path, reaper: Reaper) -> str:

@@ -24,3 +24,5 @@ class Services:
     worker: Worker
     processes: ProcessTable
     cgroups: Cgroups | None = None  # where runs can have one
+    strict: bool = False  # a script that others may change is not run
+    open_config: str = ""  # that others may change the configuration

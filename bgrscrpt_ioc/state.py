@@ -5,12 +5,18 @@ One small JSON file for each instance, replaced as a whole; nothing is ever writ
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
+import logging
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-MODE = 0o640
+from bgrscrpt_ioc.files import replace_file
+from bgrscrpt_ioc.worker import Worker
+
+RETRY = 2.0  # s between attempts to save what could not be saved
+
+log = logging.getLogger("bgrscrpt_ioc.state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,17 @@ class StateFile:
         """
         text = json.dumps(asdict(state)) + "\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self.path, text.encode())
+            replace_file(self.path, text.encode())
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+    def try_to_save(self, state: InstanceState) -> str:
+        """Save; return what went wrong, or nothing."""
+        try:
+            self.save(state)
+        except OSError as error:
+            return str(error)
+        return ""
 
     def _put_aside(self) -> str:
         bad = self.path.with_name(self.path.name + ".bad")
@@ -62,6 +75,58 @@ class StateFile:
         except OSError as error:
             return f"the file stays where it is ({error.strerror})"
         return f"the file is kept as {bad.name}"
+
+
+class KeptState:
+    """The state of one instance, brought to its file by the worker: again and again until it is."""
+
+    def __init__(self, file: StateFile, worker: Worker) -> None:
+        """Load it; `problem` is what is wrong with the file, empty when nothing is."""
+        self._file, self._worker = file, worker
+        self.now, self.problem = file.load()
+        self._trouble = ""
+        self._again: asyncio.TimerHandle | None = None
+
+    def set(self, state: InstanceState) -> None:
+        """Have it saved, if it is another one."""
+        if state != self.now:
+            self.now = state
+            self._save()
+
+    def close(self) -> None:
+        """Make sure that the worker's last work is to save it, should the file not have it."""
+        if self._again is not None:
+            self._again.cancel()
+        if self._trouble or self.now != InstanceState():
+            self._worker.do(self._key, self._save_at_last)
+
+    @property
+    def _key(self) -> str:
+        return f"save {self._file.path}"
+
+    def _save(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        state = self.now
+        self._worker.do(self._key, lambda: self._file.try_to_save(state), self._saved)
+
+    def _saved(self, trouble: str) -> None:
+        if trouble:
+            if not self._trouble:
+                log.warning(
+                    "AUTORESTART and the wanted state cannot be kept: %s; trying again", trouble
+                )
+            loop = asyncio.get_running_loop()
+            self._again = self._again or loop.call_later(RETRY, self._save)
+        elif self._trouble:
+            log.info("AUTORESTART and the wanted state are kept again: %s", self._file.path)
+        self._trouble = trouble
+
+    def _save_at_last(self) -> None:
+        """In the worker: somebody may have removed the file, with its directory."""
+        if self._file.load() != (self.now, "") and (why := self._file.try_to_save(self.now)):
+            log.warning("AUTORESTART and the wanted state are not kept: %s", why)
 
 
 def _read(data: bytes) -> InstanceState:
@@ -77,25 +142,3 @@ def _read(data: bytes) -> InstanceState:
         if value is not None and not isinstance(value, bool):
             raise ValueError(f"{key} is {value!r}, should be true, false or null")
     return InstanceState(**values)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    # One name, not a random one: an instance has one writer, and what a crash leaves is used again.
-    temporary = path.with_name(f".{path.name}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, MODE)
-    try:
-        with open(handle, "wb") as file:  # noqa: PTH123 - of a descriptor
-            os.fchmod(handle, MODE)
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    # The rename itself is on disk only when its directory is (POSIX says nothing; ext4, xfs: so).
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -23,20 +23,28 @@ from bgrscrpt_ioc.events import Clock, CommandFailed, Severity, State
 from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.lifecycle import Lifecycle
 from bgrscrpt_ioc.output.output import Output, Publish
+from bgrscrpt_ioc.permissions import refusal
 from bgrscrpt_ioc.process import SpawnError
 from bgrscrpt_ioc.registry.pvrows import PvRow
 from bgrscrpt_ioc.run import Run
 from bgrscrpt_ioc.services import Services
 from bgrscrpt_ioc.standby import Reserve
-from bgrscrpt_ioc.state import InstanceState, StateFile
+from bgrscrpt_ioc.state import KeptState, StateFile
 from bgrscrpt_ioc.usage import Usage
 from bgrscrpt_ioc.watch import Watch
 
 log = logging.getLogger("bgrscrpt_ioc.supervisor")
 
 USAGE = ("CPU", "MEMORY", "PROCS", "THREADS")
-SAVE_AGAIN = 10.0  # s until the state is saved again that could not be
-LIVE = ("UPTIME", "RETRYIN", "SCRIPT:CHANGED", "SPARE:MEMORY", *USAGE)  # true only when one looks
+LIVE = (
+    "UPTIME",
+    "RETRYIN",
+    "SCRIPT",
+    "SCRIPT:CHANGED",
+    "SCRIPT:MSG",
+    "SPARE:MEMORY",
+    *USAGE,
+)  # true only at the moment one looks
 
 
 class Supervisor:
@@ -56,10 +64,10 @@ class Supervisor:
         """Prepare; nothing runs before `begin`. `key` names the instance on this host."""
         self.instance = instance
         self._services, self._key, self._output, self._publish = services, key, output, publish
-        self._own_pvs, self._state_file = own_pvs, state_file
+        self._own_pvs = own_pvs
         self._loop = asyncio.get_running_loop()
-        self._state, problem = state_file.load()
-        autorestart = self._state.autorestart
+        self._kept = KeptState(state_file, services.worker)
+        autorestart = self._kept.now.autorestart
         self._machine = Lifecycle(
             instance.policy, instance.autorestart if autorestart is None else autorestart
         )
@@ -79,20 +87,19 @@ class Supervisor:
         self._said: tuple[State | None, str] = (None, "")
         self._look: scriptfile.Look | None = None
         self._near: dict[str, str] = {}  # readings near their limit
+        self._warned = ""
         self._events: deque[ev.Event] = deque()
         self._handling = False
         self._tickets = count(1)
         self._waiting: dict[int, asyncio.Future[str]] = {}
         self._timers: dict[Clock, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._save_trouble, self._closed = "", False
-        self._save_again: asyncio.TimerHandle | None = None
         publish("SCRIPT", str(instance.script))
         publish("PYTHON", str(instance.python))
         publish("AUTORESTART", int(self._machine.autorestart))
         self.registry_changed()
         self._publish_state()
-        if problem:
+        if problem := self._kept.problem:
             self._publish("STATUS:MSG", problem)
             log.warning("%s: %s", instance.name, problem)
 
@@ -100,7 +107,8 @@ class Supervisor:
 
     def begin(self) -> None:
         """Do what `at_start` says. The IOC does not wait for it."""
-        last = self.instance.at_start == "last" and self._state.wanted is not False
+        last = self.instance.at_start == "last" and self._kept.now.wanted is not False
+        self._look_at_script()
         if self.instance.at_start == "run" or last:
             self._post(ev.StartAsked(next(self._tickets), "the IOC at its start"))
         self._settle()
@@ -134,16 +142,14 @@ class Supervisor:
         self._output.remark(f"AUTORESTART {'On' if on else 'Off'} by {by}")
         self._publish("AUTORESTART", int(on))
         self._post(ev.AutorestartSet(on))
-        self._save(replace(self._state, autorestart=on))
+        self._kept.set(replace(self._kept.now, autorestart=on))
 
     async def shutdown(self) -> None:
         """Return when no process of the script lives, or SIGKILL was of no use."""
         ticket = next(self._tickets)
         failure = await self._completed(ticket, ev.ShutdownAsked(ticket))
+        self._kept.close()
         await self._reserve.end()
-        self._closed = True
-        if self._save_again is not None:
-            self._save_again.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -170,7 +176,7 @@ class Supervisor:
         elif name == "RETRYIN":
             waiting = self._machine.state is State.BACKOFF
             self._publish(name, max(0.0, self._retry_at - self._loop.time()) if waiting else 0.0)
-        elif name == "SCRIPT:CHANGED":
+        elif name in ("SCRIPT", "SCRIPT:CHANGED", "SCRIPT:MSG"):
             self._look_at_script()
         elif name == "SPARE:MEMORY":
             self._reserve.refresh()
@@ -192,6 +198,11 @@ class Supervisor:
         if near or self._near:
             self._near = near
             self.refresh("MEMORY")
+
+    def clock_set(self) -> None:
+        """The wall clock was set: what it said at the start of the run is not true any more."""
+        if self._run is not None:
+            self._run.clock_set()
 
     def registry_changed(self) -> None:
         """Publish how far the registry is with this instance."""
@@ -242,7 +253,7 @@ class Supervisor:
                     self._try_to_carry_out(effect)
                 self._publish_state()
                 if self._machine.run or self._machine.wanted:  # else nobody has wanted anything
-                    self._save(replace(self._state, wanted=self._machine.wanted))
+                    self._kept.set(replace(self._kept.now, wanted=self._machine.wanted))
             self._settle()
         finally:
             self._handling = False
@@ -289,6 +300,9 @@ class Supervisor:
             registry_changed=self.registry_changed,
             own_pvs=self._own_pvs,
         )
+        if why := self._refusal():
+            run.not_launched(why)
+            return
         try:
             process = self._reserve.take(number, run)
         except SpawnError as error:
@@ -328,10 +342,14 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _refusal(self) -> str:
+        """With `strict`, why this script must not run: others may have written it."""
+        return refusal(self.instance.script) if self._services.strict else ""
+
     async def _check(self) -> str:
         self._checks += 1
         try:
-            return await self._reserve.check(self._machine.run + 1)
+            return self._refusal() or await self._reserve.check(self._machine.run + 1)
         finally:
             self._checks -= 1
             self._settle_soon()
@@ -366,36 +384,12 @@ class Supervisor:
 
     def _looked(self, found: scriptfile.Look) -> None:
         self._look = found
+        warning = "; ".join(filter(None, (found.open_to_others, self._services.open_config)))
+        severity = Severity.MINOR if warning else Severity.NO_ALARM
+        if warning and warning != self._warned:
+            log.warning("%s: %s", self.instance.name, warning)
+        self._warned = warning
+        self._publish("SCRIPT", str(self.instance.script), severity)
+        self._publish("SCRIPT:MSG", warning, severity)
         running = self._run.began.sha256 if self._run and self._run.began else ""
         self._publish("SCRIPT:CHANGED", int(bool(running) and found.sha256 != running))
-
-    def _save(self, state: InstanceState) -> None:
-        if state != self._state:
-            self._state = state
-            self._write_state()
-
-    def _write_state(self) -> None:
-        name, file, state = self.instance.name, self._state_file, self._state
-        job = f"save the state of {name}"
-        self._services.worker.do(job, lambda: save(file, state), self._saved)
-
-    def _saved(self, trouble: str) -> None:
-        """Try again, when it could not be: nobody may change anything for weeks."""
-        if trouble and trouble != self._save_trouble:
-            log.warning("AUTORESTART and the wanted state are not kept yet: %s", trouble)
-        elif self._save_trouble and not trouble:
-            log.info("%s: AUTORESTART and the wanted state are kept again", self.instance.name)
-        self._save_trouble = trouble
-        if self._save_again is not None:
-            self._save_again.cancel()
-        if trouble and not self._closed:
-            self._save_again = self._loop.call_later(SAVE_AGAIN, self._write_state)
-
-
-def save(file: StateFile, state: InstanceState) -> str:
-    """Save; return what kept it from being saved, if anything did."""
-    try:
-        file.save(state)
-    except OSError as error:
-        return str(error)
-    return ""

@@ -48,8 +48,15 @@ def _command(name: str, desc: str) -> Record:
     return Record(name, "bo", desc, choices=DONE_BUSY, writable=True, infos=ARCHIVED)
 
 
-def _text(name: str, desc: str, size: int = LINE, infos: Mapping[str, str] | None = None) -> Record:
-    return Record(name, "waveform", desc, size=size, infos=infos or {})
+def _text(
+    name: str,
+    desc: str,
+    size: int = LINE,
+    infos: Mapping[str, str] | None = None,
+    *,
+    live: bool = False,
+) -> Record:
+    return Record(name, "waveform", desc, size=size, infos=infos or {}, live=live)
 
 
 RECORDS: tuple[Record, ...] = (
@@ -91,7 +98,8 @@ RECORDS: tuple[Record, ...] = (
     Record("STARTS", "longin", "Runs since the IOC started", infos=ARCHIVED),
     Record("RESTARTS", "longin", "Runs that were started automatically", infos=ARCHIVED),
     Record("RETRYIN", "ai", "Time to the next automatic start", "s", 1, live=True),
-    _text("SCRIPT", "Path of the script"),
+    _text("SCRIPT", "Path of the script", live=True),
+    _text("SCRIPT:MSG", "Who else may change the script", live=True),
     _text("SCRIPT:SHA256", "SHA-256 of the text that runs", SHA256),
     Record("SCRIPT:GIT", "stringin", "Revision that runs, + when modified"),
     Record(

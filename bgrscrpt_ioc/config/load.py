@@ -17,6 +17,7 @@ from bgrscrpt_ioc.config.environment import Environment, Given, literal
 from bgrscrpt_ioc.config.errors import ConfigError, setting_problem, toml_problem, unknown_key
 from bgrscrpt_ioc.config.macros import expand
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
+from bgrscrpt_ioc.permissions import open_to_others, refusal
 
 IOC_KEYS = frozenset(IocSettings.model_fields) - {"instances"}
 INSTANCE_KEYS = frozenset(InstanceSettings.model_fields) - {"name"}
@@ -59,6 +60,21 @@ def load(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return _Loading(config, document, environment).settings(name, _from_line(script, overrides))
+
+
+def open_config(config: Path | None, settings: IocSettings) -> str:
+    """Say that anybody may change the configuration that an IOC is started from, or nothing.
+
+    Raises:
+        ConfigError: with `strict`, it is refused for that.
+    """
+    if config is None:
+        return ""
+    if settings.strict and (why := refusal(config.absolute())):
+        raise ConfigError(f"{config}: {why}")
+    problem = open_to_others(config.absolute())
+    # What was read may be another's, however the file is now.
+    return f"{problem}, and start the IOC again" if problem else ""
 
 
 class _Loading:

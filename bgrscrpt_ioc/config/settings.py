@@ -302,6 +302,10 @@ class IocSettings(BaseModel):
         default="auto",
         description="runs have cgroups of their own: where systemd delegates, never, or in PATH",
     )
+    strict: bool = Field(
+        default=False,
+        description="refuse scripts and a configuration that anybody may change",
+    )
     instances: Annotated[tuple[InstanceSettings, ...], AfterValidator(_some)]
 
     @model_validator(mode="after")

@@ -14,21 +14,21 @@ from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
-from bgrscrpt_ioc.output.logdir import LogDirectory, append, is_at
+from bgrscrpt_ioc.output.logdir import Listing, LogDirectory, append, is_at
 from bgrscrpt_ioc.output.loglines import NOTHING, Block, prefixed
 from bgrscrpt_ioc.output.writer import Writer
 
 PATIENCE = 1.0  # s between looks whether the file was moved, and between attempts after a failure
 NO_ROOM = "the disk is too slow, or stalled"
+STALLED = "the disk does not answer; lines wait"
 
 
 class LogFile:
     """The log of one instance; all its files are written by `writer`'s thread.
 
-    `dropped` (lines of the script that are not on file; never goes back), `problem` (what was wrong
-    with the file when it was last written; empty when nothing was) and `path` (of today's file;
-    empty before it could be opened) may be read at any time. `on_change` is called, by whichever
-    thread, after one of them has changed; it must not raise.
+    `dropped` (lines of the script that are not on file; never goes back), `problem` and `path` (of
+    today's file; empty before it could be opened) may be read at any time. `on_change` is called,
+    by whichever thread, after one of them has changed; it must not raise.
     """
 
     def __init__(
@@ -41,11 +41,14 @@ class LogFile:
         keep_mb: float = 0,
         patience: float = PATIENCE,
         on_change: Callable[[], None] | None = None,
+        listing: Listing | None = None,
     ) -> None:
         self.dropped = 0
-        self.problem = ""
+        self._problem = ""
         self.path = ""
-        self._directory = LogDirectory(directory, name, keep_days, int(keep_mb * 1_000_000))
+        self._directory = LogDirectory(
+            directory, name, keep_days, int(keep_mb * 1_000_000), listing
+        )
         self._writer, self._patience = writer, patience
         self._on_change = on_change or _nobody
         self._lock = threading.Lock()  # of `dropped`: both threads count
@@ -60,6 +63,17 @@ class LogFile:
         self._why_lost = ""
         self._not_pruned = ""
 
+    @property
+    def problem(self) -> str:
+        """What is wrong now, empty when nothing is; a stalled disk is not told to `on_change`."""
+        if not self._problem and self._writer.hangs:
+            return f"{self._where}: {STALLED}"
+        return self._problem
+
+    @property
+    def _where(self) -> str:
+        return self.path or str(self._directory.path)
+
     def write(self, block: Block, when: float) -> None:
         """Keep the lines, stamped with `when` (seconds since the epoch). Never blocks or raises."""
         if block.lines:
@@ -73,6 +87,11 @@ class LogFile:
         """Open today's file though nothing is to be written: `path` and `problem` come true."""
         self._put(NOTHING, when)
 
+    def try_again(self, when: float) -> None:
+        """See whether a problem has gone, if that may be."""
+        if not self._writer.hangs:
+            self.prepare(when)
+
     @property
     def behind(self) -> bool:
         """Whether lines are better read later: see `Writer.behind`."""
@@ -85,7 +104,7 @@ class LogFile:
 
     @property
     def _state(self) -> tuple[int, str, str]:
-        return self.dropped, self.problem, self.path
+        return self.dropped, self._problem, self.path
 
     def _tell(self) -> None:
         self._told = self._state
@@ -98,7 +117,7 @@ class LogFile:
         else:
             self._missed += block.lines
             self._count(block.lines)
-            self.problem = f"{self.path or self._directory.path}: {NO_ROOM}; lines are dropped"
+            self._problem = f"{self._where}: {NO_ROOM}; lines are dropped"
             self._tell()
 
     def _count(self, lines: int) -> None:
@@ -109,9 +128,7 @@ class LogFile:
 
     def _keep(self, block: Block, when: float, missed: int, remark: str) -> None:
         stamp = datetime.fromtimestamp(when).isoformat(" ", "milliseconds")
-        notes = ((self._lost, self._why_lost), (missed, NO_ROOM))
-        head = "".join(f"--- {lines} lines not kept: {why}\n" for lines, why in notes if lines)
-        head += remark
+        head = _note(self._lost, self._why_lost) + _note(missed, NO_ROOM if missed else "") + remark
         data = prefixed(head.encode("utf-8", "replace") + block.raw, f"{stamp} ".encode())
 
         kept = data[: self._append(data, date.fromisoformat(stamp[:10]))].count(b"\n")
@@ -132,10 +149,10 @@ class LogFile:
         except OSError as reason:
             error = reason
         if error is None:
-            self.problem = self._not_pruned
+            self._problem, self._why_lost = self._not_pruned, ""
         else:
-            self._why_lost = error.strerror
-            self.problem = f"{error.filename or self.path}: {error.strerror}; lines are dropped"
+            self._why_lost = error.strerror or str(error)
+            self._problem = f"{error.filename or self.path}: {error.strerror}; lines are dropped"
             self._retry_at = time.monotonic() + self._patience
             self._close()
         return kept
@@ -148,6 +165,8 @@ class LogFile:
             path, self._file = self._directory.open(day, room)
             self.path, self._day = str(path), day
             self._prune(path)
+        elif self._not_pruned and not room:  # only tried: see `try_again`
+            self._prune(Path(self.path))
         return self._file
 
     def _fits(self, file: int, day: date, room: int) -> bool:
@@ -173,6 +192,14 @@ class LogFile:
         if file is not None:
             with suppress(OSError):  # NFS tells here of a failure that no line can be blamed for
                 os.close(file)
+
+
+def _note(lines: int, why: str) -> str:
+    """What the file says of a gap in it, or of a remark that it lacks."""
+    if not why:
+        return ""
+    what = f"{lines} lines not kept" if lines else "the log could not be written"
+    return f"--- {what}: {why}\n"
 
 
 def _nobody() -> None:

@@ -6,6 +6,8 @@ Nothing here works line by line, or waits for a disk.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 from collections.abc import Callable
 
@@ -15,8 +17,18 @@ from bgrscrpt_ioc.output.logfile import LogFile
 from bgrscrpt_ioc.output.loglines import Block, LineFramer, Tail
 
 EVERY = 0.1  # s between two posts of LOG
+RETRY = 2.0  # s between attempts to write the file, while that is in trouble
+SETTLED = 5.0  # s without trouble until the log says so: a disk may be full again the next second
 
 Publish = Callable[..., None]
+
+log = logging.getLogger("bgrscrpt_ioc.output")
+
+
+def in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Have the event loop call, from whichever thread; nothing when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
 
 
 class Output:
@@ -31,6 +43,10 @@ class Output:
         self._loop = asyncio.get_running_loop()
         self._posted_at = float("-inf")
         self._due: asyncio.TimerHandle | None = None
+        self._told: set[str] = set()  # what the log says of a trouble that is not over
+        self._dropped = 0  # before it
+        self._retry: asyncio.TimerHandle | None = None
+        self._settling: asyncio.TimerHandle | None = None
         self.file_changed()
 
     @property
@@ -60,9 +76,34 @@ class Output:
 
     def file_changed(self) -> None:
         """The file's path, trouble or count of lost lines may be another now."""
-        trouble = Severity.MINOR if self._file.problem else Severity.NO_ALARM
-        self._publish("LOG:FILE", self._file.path, trouble)
-        self._publish("LOG:DROPPED", self._file.dropped, trouble)
+        problem = self._file.problem
+        severity = Severity.MINOR if problem else Severity.NO_ALARM
+        self._publish("LOG:FILE", self._file.path, severity)
+        self._publish("LOG:DROPPED", self._file.dropped, severity)
+        if problem:
+            self._say_bad(problem)
+            self._retry = self._retry or self._loop.call_later(RETRY, self._try_again)
+        elif self._told and self._settling is None:
+            self._settling = self._loop.call_later(SETTLED, self._say_good)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._file.try_again(time.time())
+        self.file_changed()
+
+    def _say_bad(self, problem: str) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        if problem not in self._told:
+            self._told.add(problem)
+            log.warning("%s: log file: %s", self._name, problem)
+
+    def _say_good(self) -> None:
+        self._settling = None
+        self._told.clear()
+        lost, self._dropped = self._file.dropped - self._dropped, self._file.dropped
+        log.info("%s: %s is written again; %d lines are lost", self._name, self._file.path, lost)
 
     def _keep(self, block: Block) -> None:
         if block.lines:

@@ -14,6 +14,7 @@ LIMIT = 16 << 20  # bytes
 SMALL = 4096  # bytes
 OVERHEAD = 512  # bytes of memory that a job takes besides its data
 STALLED = 1.0  # s that one job may take until nobody should wait for it
+HANGS = 5.0  # s that one job may take until somebody should be told
 
 
 class Writer:
@@ -55,6 +56,11 @@ class Writer:
         """
         late = self._waiting > self._limit // 4
         return late and time.monotonic() - self._began_at < self._stalled
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a job takes so long that somebody should look after the disk."""
+        return self._waiting > 0 and time.monotonic() - self._began_at > HANGS
 
     def close(self, timeout: float) -> bool:
         """Take no more work; True if all of it is done within `timeout` seconds."""

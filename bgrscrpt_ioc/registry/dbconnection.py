@@ -16,6 +16,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from bgrscrpt_ioc.files import FILE_MODE, make_directory
 from bgrscrpt_ioc.registry.dbtrouble import Place, RegistryError, RowRefusedError, masked
 from bgrscrpt_ioc.registry.iocdb import NEVER_STOPPED, Charsets, Session, metadata, utc
 
@@ -153,9 +154,9 @@ def _make_file(path: str, mode: Literal["write", "read"]) -> None:
     if path.startswith("file:"):
         return  # a URI says itself what may be made
     if mode == "write":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_directory(Path(path).parent)
         # 0640, as the journal: SQLite would take 0644, and its own journal inherits this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o640))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
     elif not Path(path).exists():
         raise RegistryError(f"{path}: no registry; it is made when a script first registers")
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bgrscrpt_ioc.files import replace_file
 from bgrscrpt_ioc.registry.pvrows import PvRow
 
 
@@ -65,21 +65,12 @@ class Journal:
             JournalError: the disk is full, the directory cannot be made, ...
         """
         path = self.path(wanted.ioc_name)
-        fresh = path.with_suffix(".tmp")
         text = json.dumps({"version": 1, "written": written, **asdict(wanted)})
         try:
             if written and wanted.stopped is not None:
                 path.unlink(missing_ok=True)
                 return
-            self._directory.mkdir(parents=True, exist_ok=True)
-            # 0640: the paths of an instrument's scripts are not for everybody.
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            self._sync_directory()
+            replace_file(path, text.encode())
         except OSError as error:
             raise JournalError(f"cannot keep {path}: {error.strerror or error}") from error
 
@@ -106,14 +97,6 @@ class Journal:
         except OSError as error:
             raise JournalError(f"cannot read {error.filename}: {error.strerror}") from error
         return left, problems
-
-    def _sync_directory(self) -> None:
-        """Without this a power cut may undo the renaming."""
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _parse(content: bytes) -> tuple[Wanted, bool]:

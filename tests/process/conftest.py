@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bgrscrpt_ioc.output.logfile import LogFile
+from bgrscrpt_ioc.output.writer import Writer
+from tests.faults.disks import tmpfs
+from tests.process.logfiles import Logs
 from tests.process.scripts import Runner
 
 
@@ -15,3 +21,32 @@ async def runner() -> AsyncIterator[Runner]:
     runner = Runner()
     yield runner
     await runner.close()
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    """A writer that leaves no thread behind."""
+    writer = Writer("log")
+    yield writer
+    assert writer.close(60)
+
+
+@pytest.fixture
+def logs(tmp_path: Path, writer: Writer) -> Iterator[Logs]:
+    """Makes logs of instance X in `log`, which look and try again each time."""
+    made: list[LogFile] = []
+
+    def make(directory: Path = tmp_path / "log", **options: Any) -> LogFile:
+        made.append(LogFile(directory, "X", writer, **{"patience": 0, **options}))
+        return made[-1]
+
+    yield make
+    for log in made:
+        log.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 64 KiB."""
+    with tmpfs(tmp_path / "small") as disk:
+        yield disk.path

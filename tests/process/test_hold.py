@@ -20,7 +20,9 @@ def test_an_instance_is_held_once(tmp_path: Path) -> None:
     """A second holder is refused with the instance's name, and may have it when it is released."""
     first, second = Hold(), Hold()
     first.take(KEY, tmp_path / "a.lock")
-    with pytest.raises(TakenError, match="already serves TE:BGRSCRPT_01 on port"):
+    with pytest.raises(
+        TakenError, match=rf"already serves TE:BGRSCRPT_01 on port .*, the process {os.getpid()}$"
+    ):
         second.take(KEY, tmp_path / "b.lock")
     first.release()
     second.take(KEY, tmp_path / "b.lock")
@@ -45,7 +47,7 @@ def test_no_state_directory_is_no_reason_to_stop(
     hold = Hold()
     hold.take(KEY, tmp_path / "file" / "a.lock")
     hold.release()
-    assert "AUTORESTART and the wanted state will not be kept" in caplog.text
+    assert "IOCs in other containers are not kept out" in caplog.text
 
 
 def test_sweep_ends_orphans_of_the_instance_only(tmp_path: Path) -> None:

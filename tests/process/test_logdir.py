@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.output.logdir import LogDirectory, append, is_at, make_directory
+from bgrscrpt_ioc.output.logdir import LogDirectory, append, is_at
 
 TODAY = date(2026, 11, 22)
 
@@ -46,13 +46,6 @@ def test_files_and_directories_are_closed_to_others(tmp_path: Path) -> None:
         path = opened(LogDirectory(tmp_path / "a" / "b", "X"))
     assert path == tmp_path / "a" / "b" / "X-20261122.log"
     assert [mode(path), mode(path.parent), mode(path.parent.parent)] == [0o640, 0o750, 0o750]
-
-
-def test_a_file_in_the_way_of_the_directory_is_named(tmp_path: Path) -> None:
-    """A directory that cannot be made is refused with the path that is in its way."""
-    (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match=r"is not a directory: '.*/file'"):
-        make_directory(tmp_path / "file" / "log")
 
 
 @pytest.mark.parametrize("what", ["link", "fifo", "directory", "socket", "device"])
@@ -98,11 +91,13 @@ def test_an_interrupted_line_is_ended(tmp_path: Path) -> None:
 
 
 def test_old_files_go(tmp_path: Path) -> None:
-    """Files are kept `keep_days` days after theirs."""
-    for day in ("20261122", "20261120", "20261119", "20251122", "20261123"):
+    """Files of the newest `keep_days` days before today are kept, and those of days to come."""
+    for day in ("20261122", "20261120", "20261119", "20261118", "20251122", "20261123"):
         (tmp_path / f"X-{day}.log").touch()
     LogDirectory(tmp_path, "X", keep_days=2).prune(TODAY, tmp_path / "X-20261122.log")
-    assert names(tmp_path) == {"X-20261120.log", "X-20261122.log", "X-20261123.log"}
+    assert names(tmp_path) == {
+        f"X-{day}.log" for day in ("20261119", "20261120", "20261122", "20261123")
+    }
 
 
 def test_the_oldest_files_go_when_they_are_too_much(tmp_path: Path) -> None:

@@ -395,13 +395,13 @@ async def test_state_that_could_not_be_saved(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Disk trouble is told, and what is to be kept is saved when it is over, with no new change."""
-    monkeypatch.setattr("bgrscrpt_ioc.supervisor.SAVE_AGAIN", 0.02)
+    monkeypatch.setattr("bgrscrpt_ioc.state.RETRY", 0.02)
     state = bench.directory / "state.json"
     supervisor = bench.supervise()
     state.mkdir()
     supervisor.set_autorestart(False, "a test")
     async with asyncio.timeout(DEADLINE):
-        while "are not kept yet" not in caplog.text:
+        while "cannot be kept" not in caplog.text:
             await asyncio.sleep(0.01)
         state.rmdir()
         while not state.is_file():

@@ -33,7 +33,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[IocSettings, bool]]:
     """What `run` would serve; the IOC itself is replaced, its exit code is 3."""
     calls: list[tuple[IocSettings, bool]] = []
 
-    def serve(settings: IocSettings, list_pvs: bool) -> int:
+    def serve(settings: IocSettings, list_pvs: bool, open_config: str) -> int:
+        assert open_config == ""
         calls.append((settings, list_pvs))
         return 3
 
@@ -63,6 +64,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "write_hosts": (["--write-host", "a", "--write-host", "10.0.0.0/8"], ("a", "10.0.0.0/8")),
     "fast_reads": (["--no-fast-reads"], False),
     "echo": (["--no-echo"], False),
+    "strict": (["--strict"], True),
     "python": (["--python", "/p"], Path("/p")),
     "python_path": (["--python-path", "/a", "--python-path", "/b"], (Path("/a"), Path("/b"))),
     "cwd": (["--cwd", "/c"], Path("/c")),

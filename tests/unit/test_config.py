@@ -64,6 +64,7 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
         "port": 5064,
         "cgroup": "auto",
         "echo": True,
+        "strict": False,
     }
     (instance,) = ioc.instances
     assert instance == InstanceSettings(

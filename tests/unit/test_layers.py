@@ -20,14 +20,14 @@ LAYERS = {
         access.acf access.rules ca.records ca.fields config.macros registry.dbtrouble
         registry.pvrows""",
     "edges": """config.settings config.errors config.environment config.load state posix posix_mark
-        posix_cgroup posix_memory launch confine process command guard hold checker scriptfile
-        usage worker output.writer output.console output.echo output.logdir output.logfile
-        output.output registry.wanted registry.ledger registry.iocdb registry.dbconnection
-        registry.registry""",
+        posix_cgroup posix_memory posix_locks files permissions launch confine process command guard
+        hold checker scriptfile usage worker output.writer output.console output.echo output.logdir
+        output.logfile output.logs output.output registry.wanted registry.ledger registry.iocdb
+        registry.dbconnection registry.registry""",
     "one script": "services watch run standby supervisor",
     "Channel Access": """access.inputs access.security access.putlog ca.wire ca.channels ca.kinds
-        ca.lookup ca.puts ca.guard ca.links ca.reads ca.link
-        ca.listener ca.circuit ca.search ca.server ca.procserv ca.pvs ca.dbfile""",
+        ca.lookup ca.puts ca.guard ca.links ca.reads ca.link ca.listener ca.circuit ca.search
+        ca.server ca.procserv ca.pvs ca.dbfile""",
     "one IOC": "ioc",
     "command line": "client cli",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc import state as state_module
+from bgrscrpt_ioc import files
 from bgrscrpt_ioc.state import InstanceState, StateFile
 
 
@@ -97,7 +97,7 @@ def test_a_save_cut_short_leaves_the_old_state(
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(state_module.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         file.save(InstanceState(wanted=False))
     assert file.load() == (InstanceState(wanted=True), "")

@@ -1,0 +1,103 @@
+"""The log files of all instances of an IOC: what they share, and what time does to them.
+
+Called once a second from the event loop; nothing here touches a disk, the writer's thread does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import date
+from pathlib import Path
+
+from bgrscrpt_ioc.output.echo import Echo
+from bgrscrpt_ioc.output.logdir import Listing
+from bgrscrpt_ioc.output.logfile import LogFile
+from bgrscrpt_ioc.output.output import Output, Publish, in_loop
+from bgrscrpt_ioc.output.writer import Writer
+
+APART = 0.1  # s between the new files of two instances at midnight: they may be hundreds
+STEP = 2.0  # s by which the clock must be off from one second to the next to have been set
+
+log = logging.getLogger("bgrscrpt_ioc.logs")
+
+
+class Logs:
+    """The outputs that it has made, and their files in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._writer = Writer("log-files")
+        self._listing = Listing(directory)
+        self._loop = asyncio.get_running_loop()
+        self._files: list[LogFile] = []
+        self._outputs: list[Output] = []
+        self._hung = False
+        now = time.time()
+        self._ahead = now - time.monotonic()
+        self._day, self._zone = date.fromtimestamp(now), time.localtime(now)[-2:]
+
+    def output(
+        self,
+        name: str,
+        size: int,
+        echo: Echo | None,
+        publish: Publish,
+        *,
+        keep_days: int = 0,
+        keep_mb: float = 0,
+    ) -> Output:
+        """The output of the instance `name`, with a LOG of `size` bytes."""
+        file = LogFile(
+            self._directory,
+            name,
+            self._writer,
+            keep_days=keep_days,
+            keep_mb=keep_mb,
+            on_change=lambda: in_loop(self._loop, output.file_changed),
+            listing=self._listing,
+        )
+        output = Output(name, size, file, echo, publish)
+        file.prepare(time.time())
+        self._files.append(file)
+        self._outputs.append(output)
+        return output
+
+    def tick(self, now: float, monotonic: float) -> float:
+        """Look at the clock, which says `now`; return by how many seconds it was set, usually 0."""
+        if (hangs := self._writer.hangs) != self._hung:
+            self._hung = hangs
+            for output in self._outputs:
+                output.file_changed()
+        step, self._ahead = now - monotonic - self._ahead, now - monotonic
+        if abs(step) < STEP:
+            step = 0.0
+        else:
+            text = f"the clock was set {'forward' if step > 0 else 'back'} by {abs(step):.0f} s"
+            log.warning("%s", text)
+            self._remark(text, now)
+        self._look_at_calendar(now)
+        return step
+
+    def close(self, timeout: float) -> bool:
+        """Write what waits; True if that was done within `timeout` seconds."""
+        for file in self._files:
+            file.close()
+        return self._writer.close(timeout)
+
+    def _look_at_calendar(self, now: float) -> None:
+        local = time.localtime(now)
+        if (zone := local[-2:]) != self._zone:
+            self._zone = zone
+            offset = time.strftime("%z", local)
+            self._remark(f"local time is UTC{offset} ({time.strftime('%Z', local)}) from here", now)
+        if (day := date.fromtimestamp(now)) != self._day:
+            # Files of scripts that print nothing change with the day, too, and old ones go.
+            self._day = day
+            for number, file in enumerate(self._files):
+                self._loop.call_later(APART * number, lambda each=file: each.prepare(time.time()))
+
+    def _remark(self, text: str, now: float) -> None:
+        for file in self._files:
+            file.remark(text, now)
