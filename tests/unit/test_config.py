@@ -65,6 +65,9 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
         "cgroup": "auto",
         "echo": True,
         "strict": False,
+        "asg": None,
+        "fast_reads": True,
+        "write_hosts": (),
     }
     (instance,) = ioc.instances
     assert instance == InstanceSettings(
