@@ -10,7 +10,7 @@ PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events ma
   registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
-.PHONY: install system genie run demo lint format type test chaos cover bench docs all clean
+.PHONY: install system genie peers run demo lint format type test chaos cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt
@@ -68,7 +68,15 @@ cover: install system genie
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --fail-under=100 --include=$(PURE)
 
-bench: install system
+# The peers of the benchmarks, and what their scripts import.
+peers: $(VENV)/bench/ready
+$(VENV)/bench/ready: constraints-bench.txt
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip install --quiet --constraint constraints-bench.txt supervisor circus matplotlib
+	touch $@
+
+bench: install system peers
+	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.registry_outage
 	$(BIN)/python -m benchmarks.network
 	$(BIN)/python -m benchmarks.hostile
