@@ -68,13 +68,18 @@ class Hold:
         self._files.clear()
 
 
-def taken(key: str, pid: int | None) -> str:
-    """What to tell who cannot have the instance `key`, because the process `pid` has its name."""
-    if pid is not None:
-        return f"another IOC on this host already serves {shown(key)}, the process {pid}"
+def taken(key: str, holder: tuple[int, int] | None) -> str:
+    """What to tell who cannot have the instance `key`: the process (pid, uid) has its name.
+
+    Anybody can take it, as anybody can take the port. Who that is, is for people to judge: to
+    serve all the same would be to run the script twice, where it is an IOC.
+    """
+    if holder is not None and holder[1] == os.geteuid():
+        return f"another IOC on this host already serves {shown(key)}, the process {holder[0]}"
+    who = f"the process {holder[0]} of uid {holder[1]}" if holder else "a process of another user"
     return (
-        f"{shown(key)} is taken by a process of another user: it serves the instance, or keeps its"
-        " name on this host (sudo ss -xap | grep bgrscrpt_ioc); end it, or use another port"
+        f"{shown(key)} is taken by {who}: an IOC that serves it, or somebody who keeps its name on"
+        " this host (sudo ss -xap | grep bgrscrpt_ioc); end it, or use another port"
     )
 
 

@@ -49,8 +49,8 @@ def claim_name(name: str) -> socket.socket | None:
     return claim
 
 
-def claimed_by(name: str) -> int | None:
-    """The pid of who has claimed the name; None: a process that we may not look into."""
+def claimed_by(name: str) -> tuple[int, int] | None:
+    """(pid, uid) of who has claimed the name; None: a process that we may not look into."""
     with suppress(OSError):
         for line in Path("/proc/net/unix").read_text("utf-8", "replace").splitlines():
             fields = line.split(maxsplit=7)  # proc_pid_net(5): ... Type St Inode Path
@@ -59,9 +59,9 @@ def claimed_by(name: str) -> int | None:
     return None
 
 
-def _holders(link: str) -> Iterator[int]:
+def _holders(link: str) -> Iterator[tuple[int, int]]:
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             with suppress(OSError):  # gone, or another user's
                 if any(os.readlink(each) == link for each in (process / "fd").iterdir()):  # noqa: PTH115 - text, not a path
-                    yield int(process.name)
+                    yield int(process.name), process.stat().st_uid

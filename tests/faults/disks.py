@@ -90,12 +90,12 @@ def tmpfs(path: Path, size: str = "64k") -> Iterator[Disk]:
 
 
 @contextmanager
-def ext4(path: Path, image: Path) -> Iterator[Disk]:
-    """A disk like those of instruments, in the file `image`; made if that is not there yet."""
+def ext4(path: Path, image: Path, size: int = 16) -> Iterator[Disk]:
+    """A disk like those of instruments, of `size` MiB, in the file `image`, which is made once."""
     path.mkdir(exist_ok=True)
     if not image.exists():
         with image.open("wb") as file:
-            file.truncate(16 << 20)
+            file.truncate(size << 20)
         command = ["/sbin/mkfs.ext4", "-q", "-O", "^has_journal", str(image)]
         subprocess.run(command, check=True)
     mount_with("-o", "loop", str(image), str(path))

@@ -86,6 +86,13 @@ class Ioc:
             pass
         return self.process.wait(max(0.1, end - time.monotonic()))
 
+    def drain(self) -> str:
+        """All that it has printed until now."""
+        assert self.process.stdout is not None
+        while select.select([self.process.stdout], [], [], 0)[0] and self._read(0):
+            pass
+        return self.output
+
     def _read(self, timeout: float) -> bool:
         assert self.process.stdout is not None
         fd = self.process.stdout.fileno()
