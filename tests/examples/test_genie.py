@@ -118,20 +118,24 @@ def test_restart_and_wait(genie: Genie, client: Client) -> None:
     assert client.get(P + "STARTS") == 3
 
 
-def test_a_restart_that_fails(genie: Genie, script: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "told"), [("RESTART", "not restarted, the script is bad: "), ("CHECK", "")]
+)
+def test_a_command_that_fails(genie: Genie, script: Path, command: str, told: str) -> None:
     """Without `wait` genie_python sees all: the reason, the alarm, that the old one still runs."""
     pid = genie.type("get_pv", P + "PID")
     script.write_text("def f(:\n")
-    genie.type("set_pv", P + "RESTART", 1)
-    until(lambda: genie.type("get_pv", P + "RESTART") == "Done")
+    genie.type("set_pv", P + command, 1)
+    until(lambda: genie.type("get_pv", P + command) == "Done")
     text = genie.type("get_pv", P + "STATUS:MSG")
-    assert text == "not restarted, the script is bad: SyntaxError: invalid syntax (script.py:1)"
-    assert genie.type("get_pv", P + "RESTART.SEVR") == "MAJOR"
+    assert "SyntaxError: invalid syntax (script.py:1)" in text
+    assert text.startswith(told)
+    assert genie.type("get_pv", f"{P}{command}.SEVR") == "MAJOR"
     assert genie.type("get_pv", P + "STATUS") == "Running"
     assert genie.type("get_pv", P + "PID") == pid
     script.write_text(FOREVER)
-    genie.type("set_pv", P + "RESTART", 1, wait=True)
-    assert genie.type("get_pv", P + "RESTART.SEVR") == "NO_ALARM"
+    genie.type("set_pv", P + command, 1, wait=True)
+    assert genie.type("get_pv", f"{P}{command}.SEVR") == "NO_ALARM"
 
 
 def fails_with_wait(genie: Genie, pv: str, value: Any) -> None:

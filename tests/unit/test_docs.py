@@ -18,6 +18,14 @@ def test_reference_is_current(page: str) -> None:
     assert (DOCS / "reference" / page).read_text() == generate.PAGES[page]()
 
 
+@pytest.mark.parametrize("page", sorted(generate.EXAMPLES.glob("*.md")), ids=lambda page: page.stem)
+def test_examples_are_shown_as_they_are(page: Path) -> None:
+    """The page of an example shows the file that is run in the tests, letter by letter."""
+    text = page.read_text()
+    assert f"<!-- file: scripts_examples/{page.stem}.py -->" in text
+    assert text == generate.with_sources(text)
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link of a document names a file that exists."""
     pages = [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")]
