@@ -25,7 +25,7 @@ $(VENV)/genie/ready: constraints-genie.txt
 	touch $@
 
 system:
-	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2 chromium:chromium
+	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2 chromium:chromium systemd-analyze:systemd
 
 run: install
 	@echo "Beside it, in another terminal (or with camonitor and caput, if you have EPICS):"

@@ -62,7 +62,11 @@ def test_what_is_not_run_has_a_reason() -> None:
         if each.language in LANGUAGES
     ]
     left_out = [info for _, info in commands if info.startswith("not-run: ") and len(info) > 15]
-    odd = [(at, info) for at, info in commands if info not in {"", "stays", "fails", *left_out}]
+    odd = [
+        (at, info)
+        for at, info in commands
+        if info not in {"", "stays", "fails", "silent", *left_out}
+    ]
     assert not odd
     assert len(left_out) <= NOT_RUN
 
