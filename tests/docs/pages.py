@@ -34,7 +34,7 @@ from tests.ioc.iocs import until
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w+) *(?P<info>[^\n`]*)\n(?P<text>.*?)^ *```$",
+    r"^(?P<indent> *)```(?P<language>\w*) *(?P<info>[^\n`]*)\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
 LANGUAGES = ("console", "sh")
