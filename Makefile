@@ -26,7 +26,8 @@ $(VENV)/genie/ready: constraints-genie.txt
 	touch $@
 
 system:
-	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2 chromium:chromium faketime:faketime
+	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2 chromium:chromium \
+	  faketime:faketime systemd-analyze:systemd
 
 run: install
 	@echo "Beside it, in another terminal (or with camonitor and caput, if you have EPICS):"

@@ -7,7 +7,7 @@ where no reader sees it:
 - `console`: commands after `$ `; each must succeed, and print the lines below it, in this order.
   Lines without a command are printed by what runs already; `^C` ends the newest of that.
 - `console stays`: the last one goes on, as in a terminal of its own, until the page is over.
-- `console fails`: each must fail.
+- `console fails`: each must fail. `console silent`: each must print nothing.
 - `console not-run: REASON`: needs what a test cannot have.
 
 In the lines to be printed a number stands for any, `...` for anything, `user@host` for anybody and
@@ -34,7 +34,7 @@ from tests.ioc.iocs import until
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w+) *(?P<info>[^\n`]*)\n(?P<text>.*?)^ *```$",
+    r"^(?P<indent> *)```(?P<language>\w*) *(?P<info>[^\n`]*)\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
 LANGUAGES = ("console", "sh")
@@ -173,7 +173,8 @@ class Reader:
             elif block.info == "stays" and at == len(commands) - 1:
                 self._leave(where, command, lines)
             else:
-                self._run(where, command, lines, fails=block.info == "fails")
+                text = self._run(where, command, lines, fails=block.info == "fails")
+                assert block.info != "silent" or not text, f"{where}\nprints:\n{text}"
 
     def _leave(self, where: str, command: str, lines: list[str]) -> None:
         """Start it, and wait until it has printed the lines."""
@@ -208,8 +209,8 @@ class Reader:
         process.wait(DEADLINE)
         assert not missing(lines, output.read_text()), complaint(where, lines, output.read_text())
 
-    def _run(self, where: str, command: str, lines: list[str], *, fails: bool) -> None:
-        """Run it to its end; what it exports and where it goes holds for what follows."""
+    def _run(self, where: str, command: str, lines: list[str], *, fails: bool) -> str:
+        """Run it to its end, and return what it prints; what it exports holds for what follows."""
         left = self.directory / "left"
         output = self.directory / "output"
         with output.open("wb") as file:
@@ -231,6 +232,7 @@ class Reader:
             self._cwd = Path(cwd)
             named = (each.partition("=") for each in variables.split("\0") if each)
             self._environ = {name: value for name, _, value in named}
+        return text
 
     def _start(self, script: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
