@@ -27,6 +27,7 @@ CONTENTS = """
 docs/README
 docs/tutorials/*
 docs/how-to/*
+docs/examples/*
 docs/reference/*
 docs/explanations/*
 docs/explanations/decisions/*

@@ -241,13 +241,7 @@ def test_another_user_reaches_nothing() -> None:
         with as_nobody(
             REACH,
             pids={"ioc": it.ioc.process.pid, **pids},
-            paths=[
-                str(state),
-                log,
-                str(state.with_suffix(".lock")),
-                str(state.parent),
-                str(it.logs),
-            ],
+            paths=[str(path) for path in paths],
             name=f"\0bgrscrpt_ioc {it.ioc.port}/TE:BGRSCRPT_01",
         ) as other:
             found = json.loads(other.communicate(timeout=DEADLINE)[0])
