@@ -36,7 +36,7 @@ class Logs:
         self._hung = False
         now = time.time()
         self._ahead = now - time.monotonic()
-        self._day, self._zone = date.fromtimestamp(now), time.localtime(now)[-2:]
+        self._day, self._offset = date.fromtimestamp(now), time.localtime(now).tm_gmtoff
 
     def output(
         self,
@@ -88,10 +88,10 @@ class Logs:
 
     def _look_at_calendar(self, now: float) -> None:
         local = time.localtime(now)
-        if (zone := local[-2:]) != self._zone:
-            self._zone = zone
-            offset = time.strftime("%z", local)
-            self._remark(f"local time is UTC{offset} ({time.strftime('%Z', local)}) from here", now)
+        if local.tm_gmtoff != self._offset:
+            self._offset = local.tm_gmtoff
+            zone = time.strftime("UTC%z (%Z)", local)
+            self._remark(f"local time is {zone} from here", now)
         if (day := date.fromtimestamp(now)) != self._day:
             # Files of scripts that print nothing change with the day, too, and old ones go.
             self._day = day
