@@ -1,20 +1,21 @@
-# Three commands do all: `make run` (set-up and an IOC with an example script), `make demo` (with a
-# simulated instrument and a plot), `make test` (set-up and all tests). PYTHON is the interpreter of the IOC, 3.11 or newer.
+# `make run`: set-up and an IOC with an example script. `make test`: set-up and all tests. `make demo`:
+# a simulated instrument, a plot and a watchdog. PYTHON is the interpreter of the IOC, 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = TE:DEMO:
 comma = ,
 PURE = $(subst $() ,$(comma),$(addprefix bgrscrpt_ioc/,$(addsuffix .py,events machine transitions lifecycle \
-  messages output/loglines ca/records ca/fields config/macros registry/dbtrouble registry/pvrows)))
+  messages output/loglines limits access/calc access/acf access/rules ca/records ca/fields config/macros \
+  registry/dbtrouble registry/pvrows)))
 READY = $(VENV)/ready
 
-.PHONY: install system genie run demo lint format type test cover bench docs all clean
+.PHONY: install system genie peers run demo lint format type test chaos cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,plot]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,dev,plot,docs]'
 	touch $@
 
 # The instrument scientists' own library, as the interpreter of the scripts that the tests run.
@@ -25,7 +26,8 @@ $(VENV)/genie/ready: constraints-genie.txt
 	touch $@
 
 system:
-	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2 chromium:chromium faketime:faketime
+	@.ci/packages procServ:procserv mariadbd:mariadb-server git:git ip:iproute2 chromium:chromium \
+	  faketime:faketime systemd-analyze:systemd
 
 run: install
 	@echo "Beside it, in another terminal (or with camonitor and caput, if you have EPICS):"
@@ -59,17 +61,31 @@ type: install
 test: install system genie
 	$(BIN)/python -m pytest
 
+chaos: install system
+	$(BIN)/python -m tests.faults.chaos $(CHAOS)
+
 cover: install system genie
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --fail-under=100 --include=$(PURE)
 
-bench: install system
+# The peers of the benchmarks, and what their scripts import.
+peers: $(VENV)/bench/ready
+$(VENV)/bench/ready: constraints-bench.txt
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip install --quiet --constraint constraints-bench.txt supervisor circus matplotlib
+	touch $@
+
+bench: install system peers
+	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.registry_outage
 	$(BIN)/python -m benchmarks.network
+	$(BIN)/python -m benchmarks.hostile
 
 docs: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
+	@echo build/docs/README.html
 
 all: lint type test
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from caproto import ChannelType
 from caproto.server import PVGroup, pvproperty, run
@@ -10,27 +11,31 @@ from caproto.server import PVGroup, pvproperty, run
 STATES = ["Stopped", "Starting", "Running", "Stopping", "Finished", "Backoff", "Failed"]
 
 
+TEXT: Any = str
+ENUM: Any = ChannelType.ENUM  # caproto takes it, its annotations do not say so
+
+
 class Instance(PVGroup):
     """The few records that the figures are of."""
 
     status = pvproperty(
-        name="STATUS", value=STATES[2], enum_strings=STATES, dtype=ChannelType.ENUM, record="mbbi"
+        name="STATUS", value=STATES[2], enum_strings=STATES, dtype=ENUM, record="mbbi"
     )
     check = pvproperty(
         name="CHECK",
         value="Done",
         enum_strings=["Done", "Busy"],
-        dtype=ChannelType.ENUM,
+        dtype=ENUM,
         record="bo",
     )
     autorestart = pvproperty(
         name="AUTORESTART",
         value="On",
         enum_strings=["Off", "On"],
-        dtype=ChannelType.ENUM,
+        dtype=ENUM,
         record="bo",
     )
-    text = pvproperty(name="TRACEBACK", value="x" * 4000, max_length=4096, dtype=str)
+    text = pvproperty(name="TRACEBACK", value="x" * 4000, max_length=4096, dtype=TEXT)
 
 
 def main() -> None:

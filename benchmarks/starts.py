@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.kit import Row, Stamps, median, now, table
 from benchmarks.peers import Circus, Ours, Plain, ProcServ, Supervisor, bench
 
-ROUNDS = 5
+ROUNDS = 25
 TRIVIAL = "while True:\n    time.sleep(1000)\n"
 IMPORTS = "import numpy, matplotlib.pyplot\nstamp('imports done')\n" + TRIVIAL
 PRELOAD = ("--preload", "numpy", "--preload", "matplotlib.pyplot")
@@ -49,8 +49,8 @@ def starts(text: str, what: str, *preload: str) -> Iterator[tuple[str, float]]:
     """START of a script that does not run to a stamp, median ms: plain Python's and ours."""
     with one(text) as (python, script, directory, stamps):
         found = []
+        plain = Plain(python, script, directory)
         for _ in range(ROUNDS):
-            plain = Plain(python, script, directory)
             found.append(measured(stamps, what, plain.__enter__))
             plain.__exit__()
         yield plain.name, median(found)

@@ -131,8 +131,9 @@ def _db(_arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> IocSettings:
     given = {key: getattr(arguments, key, None) for key in IOC_KEYS | INSTANCE_KEYS - {"script"}}
-    if given["env"] is not None:
-        given["env"] = dict(given["env"])
+    for table in ("env", "path_map"):
+        if (entries := given[table]) is not None:
+            given[table] = dict(entries)
     return load(arguments.config, arguments.script, arguments.name, given, os.environ)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from bgrscrpt_ioc import posix, posix_locks
 from bgrscrpt_ioc.files import make_directory
 from bgrscrpt_ioc.launch import COOKIE
+from bgrscrpt_ioc.posix_mark import RUN_BITS, instance_mark, mark_on
 
 PATIENCE = 5.0  # s: what SIGKILL has not ended by then hangs in the kernel
 
@@ -94,13 +95,16 @@ def sweep(keys: set[str]) -> int:
     With the guardian there should be none, but it can be killed too. An instance that is held has
     no other living IOC, so whoever carries its cookie is an orphan.
     """
+    marks = {instance_mark(key) for key in keys}
     killed: set[int] = set()
     for _ in range(3):  # what forked while it was being killed
-        found = [
+        found = {
             pid
             for pid, cookie in posix.started_with_any(COOKIE).items()
             if cookie.partition("/")[2].rpartition("/")[0] in keys
-        ]
+        }
+        found |= {pid for pid in posix.processes() if mark_on(pid) >> RUN_BITS in marks}
+        found.discard(os.getpid())  # an IOC that a script of such an instance has started
         if not found:
             break
         killed.update(found)

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
-from bgrscrpt_ioc import posix
+from bgrscrpt_ioc import posix, posix_cgroup
+from bgrscrpt_ioc.access.acf import AccessFileError
+from bgrscrpt_ioc.access.putlog import PutLog
+from bgrscrpt_ioc.access.security import Security
+from bgrscrpt_ioc.ca.guard import Guard
+from bgrscrpt_ioc.ca.lookup import find
 from bgrscrpt_ioc.ca.pvs import InstancePVs, registry_rows
 from bgrscrpt_ioc.ca.server import CaServer
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
+from bgrscrpt_ioc.confine import say_how
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.hold import Hold, TakenError, sweep
 from bgrscrpt_ioc.output.console import Console
@@ -48,7 +55,7 @@ def serve(settings: IocSettings, list_pvs: bool, open_config: str = "") -> int:
         for instance in settings.instances:
             hold.take(key_of(settings, instance), lock_of(settings, instance))
         return asyncio.run(Ioc(settings).run(list_pvs, open_config))
-    except (TakenError, OSError) as error:
+    except (TakenError, AccessFileError, OSError) as error:
         log.error("%s", error)  # noqa: TRY400 - what a user can mend needs no traceback
         return 1
     finally:
@@ -84,15 +91,22 @@ class Ioc:
         reaper.start()
         if killed := sweep({key_of(settings, each) for each in settings.instances}):
             log.warning("killed %d processes that an earlier IOC left behind", killed)
+        cgroups = posix_cgroup.find(settings.cgroup, log.warning)
+        groups = [cgroups.of(key_of(settings, each)) for each in settings.instances if cgroups]
+        if killed := sum(group.end() for group in groups):
+            log.warning("killed %d processes left in the cgroups of an earlier IOC", killed)
+        for instance in settings.instances:
+            say_how(instance, cgroups)
         ioc_id = posix.own_id()
         services = Services(
             settings.prefix,
             ioc_id,
             reaper,
-            Guardian(reaper, ioc_id),
+            Guardian(reaper, ioc_id, [str(group.path) for group in groups]),
             Registry(settings.registry, settings.state_dir, partial(self._registry_changed, loop)),
             Worker(),
             ProcessTable(),
+            cgroups,
             settings.strict,
             open_config,
         )
@@ -100,10 +114,16 @@ class Ioc:
         echo = self._echo()
         for instance in settings.instances:
             self._add(instance, services, logs, echo)
+        channels = {name: each for pvs in self._pvs.values() for name, each in pvs.pvdb.items()}
+        security = Security(settings.asg, settings.write_hosts, lambda name: find(channels, name))
+        await security.start()
+        putlog = PutLog(os.environ.get("EPICS_CA_PUT_LOG_ADDR", ""))
         server = CaServer(
-            {name: channel for pvs in self._pvs.values() for name, channel in pvs.pvdb.items()},
+            channels,
             settings.interfaces,
             settings.port,
+            guard=Guard(security, putlog),
+            fast_reads=settings.fast_reads,
         )
         await server.start()
         services.guardian.start()
@@ -111,6 +131,7 @@ class Ioc:
         self._say_serving(list_pvs)
         for supervisor in self._supervisors.values():
             supervisor.begin()
+            await asyncio.sleep(0)  # clients, and the scripts that run already, have their turn
         ticking = loop.create_task(self._tick(logs))
 
         await end.wait()
@@ -118,6 +139,8 @@ class Ioc:
         await asyncio.gather(*(each.shutdown() for each in self._supervisors.values()))
         ticking.cancel()
         await server.close()
+        await security.close()
+        await putlog.close()
         await asyncio.to_thread(services.registry.close, CLOSING)
         services.worker.close(CLOSING)
         logs.close(CLOSING)

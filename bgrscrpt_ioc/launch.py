@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.limits import Confinement
 
 BOOTSTRAP = Path(__file__).with_name("child") / "bootstrap.py"
 COOKIE = "BGRSCRPT_RUN"  # in the environment of every process of a run
@@ -31,6 +33,8 @@ class Launch:
     environ: Mapping[str, str] = field(default_factory=dict)
     cookie: str = ""
     preload: tuple[str, ...] = ()  # modules that it imports while it waits
+    confinement: Confinement = field(default_factory=Confinement)
+    path_map: Mapping[str, str] = field(default_factory=dict)  # Windows' directory: the host's
 
     @property
     def command(self) -> list[str]:
@@ -39,15 +43,22 @@ class Launch:
 
     def order(self, mode: Mode) -> bytes:
         """What the bootstrap reads from its stdin: the length, and NUL-terminated fields."""
-        fields = [mode, str(self.script)]
-        for entries in self.args, self.search_path, self.preload:
+        cgroup = self.confinement.cgroup if mode != "check" else ""
+        fields = [mode, str(self.script), cgroup, self.confinement.order]
+        pairs = tuple(chain.from_iterable(self.path_map.items()))
+        for entries in self.args, self.search_path, self.preload, pairs:
             fields += [str(len(entries)), *entries]
         data = b"".join(os.fsencode(item) + b"\0" for item in fields)
         return b"%d\0" % len(data) + data
 
 
 def launch(
-    instance: InstanceSettings, environ: Mapping[str, str], *, prefix: str, cookie: str
+    instance: InstanceSettings,
+    environ: Mapping[str, str],
+    *,
+    prefix: str,
+    cookie: str,
+    confinement: Confinement | None = None,
 ) -> Launch:
     """How an instance's script is launched, from an IOC with this environment."""
     return Launch(
@@ -59,6 +70,8 @@ def launch(
         environment(environ, instance.env, prefix=prefix, name=instance.name, cookie=cookie),
         cookie,
         instance.preload,
+        confinement or Confinement(),
+        {windows: str(host) for windows, host in instance.path_map.items()},
     )
 
 

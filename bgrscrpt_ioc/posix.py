@@ -16,9 +16,11 @@ import signal
 import termios
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+
+from bgrscrpt_ioc.posix_mark import mark_on
 
 PR_SET_CHILD_SUBREAPER = 36
 PIPE_SIZE = 1 << 20  # bytes; the kernel's 64 KiB would make a fast printer wait for us
@@ -85,12 +87,16 @@ def tree(
     mark: tuple[str, str],
     known: Iterable[Process] = (),
     everyone: dict[int, Process] | None = None,
+    *,
+    number: int = 0,
+    others: Collection[int] = (),
 ) -> dict[int, Process]:
     """Find the living processes of a run, in `everyone` if that was read already.
 
     These are its session, everything below it, what was `known` before to belong to it, and what
     left its session and was adopted by us, the subreaper, but was started with `mark`, a (variable,
-    value) of the environment.
+    value) of the environment, or has inherited the `number` of `posix_mark`. `others` are children
+    of ours that are known to be no adopted ones.
     """
     everyone = processes() if everyone is None else everyone
     children: dict[int, list[int]] = {}
@@ -98,8 +104,12 @@ def tree(
         children.setdefault(process.parent, []).append(process.pid)
     waiting = [p.pid for p in everyone.values() if leader in (p.session, p.pid)]
     waiting += [p.pid for p in known if everyone.get(p.pid, p).started == p.started]
-    adopted = children.get(os.getpid(), ())
-    waiting += [pid for pid in adopted if started_with(pid, mark[0]) == mark[1]]
+    adopted = set(children.get(os.getpid(), ())) - {leader, *others}
+    waiting += [
+        pid
+        for pid in adopted
+        if started_with(pid, mark[0]) == mark[1] or (number and mark_on(pid) == number)
+    ]
     found: dict[int, Process] = {}
     while waiting:
         pid = waiting.pop()
@@ -107,6 +117,22 @@ def tree(
             found[pid] = everyone[pid]
             waiting += children.get(pid, ())
     return found
+
+
+def has_adopted(known: Set[int]) -> bool:
+    """Have we, the subreaper, children that are none of the `known`? If in doubt, yes.
+
+    What the kernel lists is complete, because only we, who do not wait for any meanwhile, take
+    children from the list. It is a hundred times quicker than a look at all processes.
+    """
+    try:
+        for task in os.listdir("/proc/self/task"):  # noqa: PTH208 - as above
+            with open(f"/proc/self/task/{task}/children", "rb") as file:  # noqa: PTH123 - as above
+                if not known >= set(map(int, file.read().split())):
+                    return True
+    except OSError:  # a thread has ended meanwhile, or the kernel has no such list
+        return True
+    return False
 
 
 def started_with_any(variable: str) -> dict[int, str]:
@@ -225,6 +251,11 @@ class Reaper:
     def watch(self, pid: int, ended: Callable[[int], None]) -> None:
         """Call `ended(status)` when this child of ours is dead."""
         self._watched[pid] = ended
+
+    @property
+    def watched(self) -> Set[int]:
+        """Our children that somebody watches: none of them was adopted."""
+        return self._watched.keys()
 
     def on_death(self, call: Callable[[], None]) -> Callable[[], None]:
         """Call at each death of a child, until the returned function is called."""

@@ -12,13 +12,16 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.events import Sign
 from bgrscrpt_ioc.launch import COOKIE, Launch, Mode
-from bgrscrpt_ioc.messages import Message, MessageReader, ScriptBegan
+from bgrscrpt_ioc.messages import Message, MessageReader, ScriptBegan, ScriptFailed
 from bgrscrpt_ioc.posix import Process, Reaper
+from bgrscrpt_ioc.posix_cgroup import Cgroup
+from bgrscrpt_ioc.posix_mark import inherited, mark_of
 
 CHUNK = 1 << 18  # bytes a read takes at most
 PACE = 0.005  # s between reads: a flood read at every wake-up costs seven times the CPU
@@ -131,18 +134,24 @@ class ScriptProcess:
         """
         self._listener, self._reaper = listener, reaper
         self._mark = (COOKIE, launch.cookie)
+        self.mark = mark_of(launch.cookie)
         self._loop = asyncio.get_running_loop()
         self._oom_kills = posix.out_of_memory_kills()
         self._known: dict[int, Process] = {}
+        self._confinement = launch.confinement
+        self._cgroup: Cgroup | None = None
         self._killed = False
         self.has_waited = False  # in standby
+        self._killed_for = ""
+        self._ran_dry = False  # it said that it ends for want of memory
         self._end = (0, "")
         self._exit_told = False
         self._forget: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._rescan: asyncio.TimerHandle | None = None
 
-        self._popen, messages, self._output, commands = popen(launch, launch.order(mode))
+        with inherited(self.mark):
+            self._popen, messages, self._output, commands = popen(launch, launch.order(mode))
         self._commands = os.fdopen(commands, "wb", buffering=0)
         self.pid = self._popen.pid
         self.script_pid = self.pid  # differs where `python` is a wrapper that does not exec
@@ -151,6 +160,8 @@ class ScriptProcess:
         if mode != "standby":
             self._commands.close()
             self._listen()
+        if mode == "run":
+            self._cgroup = self._place()
         reaper.watch(self.pid, self._ended)
 
     def tell(self, command: bytes) -> None:
@@ -161,10 +172,16 @@ class ScriptProcess:
     def go(self, listener: Listener) -> None:
         """Have it run the script, which `listener` hears of from now on."""
         self._listener, self.has_waited = listener, True
+        self._cgroup = self._place()
         posix.hurry(self.pid)
         self.tell(GO)
         self._commands.close()
         self._listen()
+
+    def _place(self) -> Cgroup | None:
+        """The cgroup that it runs in, if it has one."""
+        cgroup = self._confinement.cgroup
+        return Cgroup(Path(cgroup)) if cgroup else None
 
     def _listen(self) -> None:
         """Read what it writes."""
@@ -173,8 +190,31 @@ class ScriptProcess:
 
     def tree(self, everyone: dict[int, Process] | None = None) -> dict[int, Process]:
         """Find the living processes of the run (in `everyone`, if given), and remember them."""
-        self._known = posix.tree(self.pid, self._mark, self._known.values(), everyone)
+        others = self._reaper.watched
+        if self._popen.returncode is not None and not posix.has_adopted(others):
+            self._known = {}  # its leader is dead, and all that outlives a leader we adopt
+            return self._known
+        self._known = posix.tree(
+            self.pid,
+            self._mark,
+            self._known.values(),
+            everyone,
+            number=self.mark,
+            others=others,
+        )
+        if self._cgroup is not None:
+            self._known |= self._cgroup.processes(self._known)
         return self._known
+
+    @property
+    def _lives(self) -> bool:
+        # A process that forks and ends all the time is in no reading of the process table.
+        return bool(self.tree()) or (self._cgroup is not None and self._cgroup.populated)
+
+    def kill(self, reason: str) -> None:
+        """Kill all of it for what it did; that is how it ended, then."""
+        self._killed_for = self._killed_for or reason
+        self.send(Sign.KILL)
 
     def send(self, sign: Sign) -> None:
         """Send SIGINT to the script, or another signal to all processes of the run."""
@@ -184,6 +224,8 @@ class ScriptProcess:
             return
         if sign is Sign.KILL:
             self._killed = True
+            if self._cgroup is not None:
+                self._cgroup.kill()
             posix.send(posix.freeze(self.tree), signal.SIGKILL)
         else:
             posix.send_session(self.pid, signal.SIGTERM)
@@ -194,28 +236,41 @@ class ScriptProcess:
             if isinstance(message, ScriptBegan) and message.pid != self.pid:
                 # The one message that names whom to signal: believed only of the run's own.
                 self.script_pid = message.pid if message.pid in self.tree() else self.pid
+            if isinstance(message, ScriptFailed):
+                self._ran_dry = message.error.startswith("MemoryError")
             self._listener.said(message)
 
     def _ended(self, status: int) -> None:
         """The leader is dead and reaped."""
         code, reason = posix.describe_exit(status)
-        if code == -signal.SIGKILL and not self._killed:
-            if posix.out_of_memory_kills() > self._oom_kills:
-                reason += " (out of memory)"
-        elif code == -signal.SIGKILL:
-            reason += " (did not stop)"
         self._popen.returncode = code  # else Popen would wait for a child that is not its own
-        self._end = (code, reason)
         if not self._commands.closed:
             self._commands.close()
             self._listen()
         for pipe in self._pipes:
             pipe.drain()
-        if self.tree():
+        self._end = (code, self._truth(code, reason))
+        if self._lives:
             self._forget = self._reaper.on_death(self._look_soon)
             self._timer = self._loop.call_later(GRACE, self._tell_exit)
         else:
             self._tell_exit()
+
+    def _truth(self, code: int, reason: str) -> str:
+        """What the wait status does not tell of an end."""
+        limits = self._confinement.limits
+        if code != -signal.SIGKILL:
+            dry = self._ran_dry and "DATA" in self._confinement.rlimits
+            return f"{reason} ({limits.memory_text})" if dry else reason
+        if self._killed_for:
+            return self._killed_for
+        if self._killed:
+            return f"{reason} (did not stop)"
+        if limits.memory and self._cgroup is not None and self._cgroup.out_of_memory_kills:
+            return limits.memory_text
+        if posix.out_of_memory_kills() > self._oom_kills:
+            return f"{reason} (out of memory)"
+        return reason
 
     def _look_soon(self) -> None:
         if self._rescan is None:
@@ -224,7 +279,9 @@ class ScriptProcess:
     def _look(self) -> None:
         """Something has died: was it the last of ours?"""
         self._rescan = None
-        if self.tree():
+        if self._lives:
+            if not self._known:  # between two forks, or not quite dead: nobody tells us when
+                self._look_soon()
             return
         if self._exit_told:
             self._close()
@@ -236,7 +293,7 @@ class ScriptProcess:
         if self._timer is not None:
             self._timer.cancel()
         self._exit_told = True
-        survivors = len(self.tree())
+        survivors = len(self.tree()) or int(self._lives)
         if not survivors:
             self._close()
         self._listener.exited(*self._end, survivors)
@@ -247,6 +304,8 @@ class ScriptProcess:
             self._forget()
         if self._rescan is not None:
             self._rescan.cancel()
+        if self._cgroup is not None:
+            self._cgroup.remove()
         for pipe in self._pipes:
             pipe.drain()
             pipe.close()

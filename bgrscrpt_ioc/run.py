@@ -18,6 +18,7 @@ from bgrscrpt_ioc.process import ScriptProcess
 from bgrscrpt_ioc.registry.pvrows import PvRow, pv_rows
 from bgrscrpt_ioc.services import Services
 from bgrscrpt_ioc.usage import Meter
+from bgrscrpt_ioc.watch import Watch
 
 NOT_STARTED = 127  # exit code where no interpreter ran: the shell's "command not found"
 CRASH = "Fatal Python error: "  # faulthandler's first words
@@ -44,6 +45,7 @@ class Run:
         self.process: ScriptProcess | None = None
         self.began: msg.ScriptBegan | None = None
         self.meter = Meter()
+        self.watch: Watch | None = None  # from its launch on
         self.since = time.monotonic()
         self._output, self._publish, self._post = output, publish, post
         self._services, self._own_pvs = services, own_pvs
@@ -73,7 +75,7 @@ class Run:
         self.process = process
         if process.has_waited:
             self.meter.begin(process.pid)
-        self._services.guardian.open(process.pid)
+        self._services.guardian.open(process.pid, process.mark)
         self._publish("PID", process.pid)
 
     def not_launched(self, why: str) -> None:
@@ -123,6 +125,8 @@ class Run:
 
     def exited(self, code: int, reason: str, survivors: int) -> None:
         """Publish how it ended; the lifecycle says what that means."""
+        if self.watch is not None:
+            self.watch.stop()
         self._output.end()
         for name in self._registered:
             self._services.registry.stopped(name, time.time())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bgrscrpt_ioc.guard import Guardian
 from bgrscrpt_ioc.posix import Reaper
+from bgrscrpt_ioc.posix_cgroup import Cgroups
 from bgrscrpt_ioc.registry.registry import Registry
 from bgrscrpt_ioc.usage import ProcessTable
 from bgrscrpt_ioc.worker import Worker
@@ -22,5 +23,6 @@ class Services:
     registry: Registry
     worker: Worker
     processes: ProcessTable
+    cgroups: Cgroups | None = None  # where runs can have one
     strict: bool = False  # a script that others may change is not run
     open_config: str = ""  # that others may change the configuration

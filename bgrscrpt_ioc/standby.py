@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from bgrscrpt_ioc.checker import check_script
 from bgrscrpt_ioc.events import Severity, Sign
@@ -44,10 +45,11 @@ class Standby:
         self.run = run
         self.problem = ""  # what keeps it from importing ahead
         self.state = "preparing"
+        self.confinement = launch.confinement
         self.process = ScriptProcess(launch, services.reaper, self, mode="standby")
         self._python = launch.python
         self._guardian, self._changed = services.guardian, changed
-        self._guardian.open(self.process.pid)
+        self._guardian.open(self.process.pid, self.process.mark)
         self._waiting: list[asyncio.Future[str | None]] = []
         self.gone = asyncio.Event()
         self.ready = False
@@ -123,12 +125,20 @@ class Standby:
         self.gone.set()
 
 
+class Launching(Protocol):
+    """The supervisor's way to make a launch."""
+
+    def __call__(self, run: str, *, now: bool) -> Launch:
+        """How this run is launched; `now`: what it is confined to is made ready."""
+        ...
+
+
 class Reserve:
     """The interpreter that one instance has in standby, if any: a spare, or one for a RESTART."""
 
     def __init__(
         self,
-        launch: Callable[[str], Launch],
+        launch: Launching,
         services: Services,
         output: Output,
         publish: Publish,
@@ -139,7 +149,7 @@ class Reserve:
         """There is none yet.
 
         Args:
-            launch: makes the launch of the run of this number.
+            launch: how the run of this number is launched, now or later.
             services: the IOC's.
             output: where a spare that cannot be had is told of.
             publish: for `SPARE` and `SPARE:MEMORY`.
@@ -163,7 +173,8 @@ class Reserve:
             return str(error)
         problem = await standby.check()
         if problem is None:  # it has gone to its run, or was killed
-            problem = await check_script(self._launch("check"), self._services.reaper)
+            launch = self._launch("check", now=False)
+            problem = await check_script(launch, self._services.reaper)
         return problem
 
     def take(self, run: int, listener: Listener) -> ScriptProcess:
@@ -174,12 +185,14 @@ class Reserve:
         """
         standby, self._standby = self._standby, None
         self._problem = ""
-        if standby is not None and standby.alive and standby.run == run:
+        launch = self._launch(str(run), now=True)
+        confinement = launch.confinement
+        if standby and standby.alive and (standby.run, standby.confinement) == (run, confinement):
             process = standby.go(listener)
         else:
             if standby is not None:
                 standby.close()
-            process = ScriptProcess(self._launch(str(run)), self._services.reaper, listener)
+            process = ScriptProcess(launch, self._services.reaper, listener)
         self._tell()
         return process
 
@@ -215,7 +228,7 @@ class Reserve:
         self._publish("SPARE:MEMORY", resident(standby.process.pid) if standby else 0.0)
 
     def _prepare(self, run: int, *, spare: bool) -> Standby:
-        launch = self._launch(str(run))
+        launch = self._launch(str(run), now=False)
         if not spare:
             launch = replace(launch, preload=())
         self._standby = Standby(launch, self._services, run=run, changed=self._changed)

@@ -18,6 +18,7 @@ from typing import Any
 from bgrscrpt_ioc import events as ev
 from bgrscrpt_ioc import scriptfile
 from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.confine import confinement
 from bgrscrpt_ioc.events import Clock, CommandFailed, Severity, State
 from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.lifecycle import Lifecycle
@@ -30,6 +31,7 @@ from bgrscrpt_ioc.services import Services
 from bgrscrpt_ioc.standby import Reserve
 from bgrscrpt_ioc.state import KeptState, StateFile
 from bgrscrpt_ioc.usage import Usage
+from bgrscrpt_ioc.watch import Watch
 
 log = logging.getLogger("bgrscrpt_ioc.supervisor")
 
@@ -84,6 +86,7 @@ class Supervisor:
         self._healthy = False
         self._said: tuple[State | None, str] = (None, "")
         self._look: scriptfile.Look | None = None
+        self._near: dict[str, str] = {}  # readings near their limit
         self._warned = ""
         self._events: deque[ev.Event] = deque()
         self._handling = False
@@ -179,10 +182,22 @@ class Supervisor:
             self._reserve.refresh()
         elif name in USAGE:
             usage = self._usage()
-            self._publish("CPU", usage.cpu)
-            self._publish("MEMORY", usage.memory)
-            self._publish("PROCS", usage.processes)
-            self._publish("THREADS", usage.threads)
+            values = (usage.cpu, usage.memory, usage.processes, usage.threads)
+            for reading, value in zip(USAGE, values, strict=True):
+                self._publish(reading, value, Severity(reading in self._near))
+
+    def _watched(self) -> None:
+        """The run's use was compared with its limits."""
+        near = self._run.watch.near if self._run and self._run.watch else {}
+        if near.keys() != self._near.keys():
+            for reading in near.keys() - self._near.keys():
+                self._output.warn(near[reading])
+            machine = self._machine
+            text = "; ".join([machine.message, *near.values()])
+            self._publish("STATUS:MSG", text, max(machine.severity, Severity(bool(near))))
+        if near or self._near:
+            self._near = near
+            self.refresh("MEMORY")
 
     def clock_set(self) -> None:
         """The wall clock was set: what it said at the start of the run is not true any more."""
@@ -294,12 +309,26 @@ class Supervisor:
             run.not_launched(str(error))
             return
         run.launched(process)
+        run.watch = Watch(
+            process,
+            self.instance.limits,
+            meter=run.meter,
+            processes=self._services.processes,
+            worker=self._services.worker,
+            looked=self._watched,
+        )
         self._look_at_script()
         self._in_background(self._publish_revision())
 
-    def _launch(self, run: str) -> Launch:
-        cookie = f"{self._services.ioc_id}/{self._key}/{run}"
-        return launch(self.instance, os.environ, prefix=self._services.prefix, cookie=cookie)
+    def _launch(self, run: str, *, now: bool) -> Launch:
+        """How a run is launched: `now`, or when it comes to it."""
+        return launch(
+            self.instance,
+            os.environ,
+            prefix=self._services.prefix,
+            cookie=f"{self._services.ioc_id}/{self._key}/{run}",
+            confinement=confinement(self.instance, self._key, self._services.cgroups, now=now),
+        )
 
     def _cancel(self, clock: Clock) -> None:
         timer = self._timers.pop(clock, None)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from commands_page import commands
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from states_page import states
 
 from bgrscrpt_ioc.ca.records import PROCSERV_RECORDS, RECORDS, Record
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
 
 REFERENCE = Path(__file__).with_name("reference")
+EXAMPLES = Path(__file__).with_name("examples")
+SOURCE = re.compile(r"<!-- file: (\S+) -->\n```python\n.*?^```\n", re.DOTALL | re.MULTILINE)
 MADE = "<!-- Made by docs/generate.py from the source: change that, then `make docs`. -->\n"
 
 
@@ -106,13 +112,35 @@ def shown(value: Any) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 
 
-PAGES = {"pvs.md": pvs, "settings.md": settings}
+def made(page: Callable[[], str]) -> Callable[[], str]:
+    """Have a page say how it was made."""
+    return lambda: page().replace("{made}", MADE)
+
+
+def with_sources(page: str) -> str:
+    """A page with each block of code below `<!-- file: NAME -->` being that file as it is."""
+
+    def block(found: re.Match[str]) -> str:
+        source = (REFERENCE.parents[1] / found[1]).read_text(encoding="utf-8")
+        return f"<!-- file: {found[1]} -->\n```python\n{source}```\n"
+
+    return SOURCE.sub(block, page)
+
+
+PAGES = {
+    "commands.md": made(commands),
+    "pvs.md": pvs,
+    "settings.md": settings,
+    "states.md": made(states),
+}
 
 
 def main() -> None:
     """Write them all."""
     for name, make in PAGES.items():
         (REFERENCE / name).write_text(make(), encoding="utf-8")
+    for path in EXAMPLES.glob("*.md"):
+        path.write_text(with_sources(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Channel:
 
     __slots__ = (
         "_owner",
+        "answers",
         "fields",
         "name",
         "record",
@@ -68,6 +69,7 @@ class Channel:
         self.refresh: Callable[[], None] | None = None  # call before a client reads
         self._owner = owner
         self.fields: dict[str, Channel] = {}  # those that somebody has looked up
+        self.answers: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # see reads.py
 
     @property
     def size(self) -> int:
@@ -96,10 +98,17 @@ class Channel:
         if what:
             self.value, self.severity, self.status = value, severity, status
             self.stamp = time.time_ns()
+            self._forget_answers()
             self._tell(what)
 
     def _taken(self, value: Any) -> Any:
         return value
+
+    def _forget_answers(self) -> None:
+        """What was read is no more so: a field's alarm and time are its record's."""
+        self.answers.clear()
+        for field in self.fields.values():
+            field._forget_answers()
 
     def _tell(self, what: int) -> None:
         for subscriber in self.subscribers:

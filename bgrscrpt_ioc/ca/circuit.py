@@ -14,15 +14,13 @@ from typing import Any, ClassVar
 import caproto as ca
 from caproto import ChannelType, native_type
 
-from bgrscrpt_ioc.ca import wire
+from bgrscrpt_ioc.ca import reads, wire
 from bgrscrpt_ioc.ca.channels import Channel, Reading
+from bgrscrpt_ioc.ca.guard import Guard
 from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.links import Links
 from bgrscrpt_ioc.ca.lookup import find, has
 from bgrscrpt_ioc.ca.puts import Writable
-
-READ_ONLY = ca.AccessRights.READ
-READ_WRITE = ca.AccessRights.READ | ca.AccessRights.WRITE
 
 LONGEST_NAME = 256  # characters of a user or host that are kept
 LARGEST_CONVERSION = 1 << 22  # bytes of an array as other than its own type, made for each client
@@ -47,10 +45,20 @@ class Circuit(Link):
     """One client."""
 
     def __init__(
-        self, channels: Mapping[str, Channel], port: int, links: Links, address: tuple[str, int]
+        self,
+        channels: Mapping[str, Channel],
+        port: int,
+        links: Links,
+        address: tuple[str, int],
+        *,
+        guard: Guard,
+        fast_reads: bool = True,
     ) -> None:
-        """Serve `channels`, on this port, to the client at `address`."""
+        """Serve `channels`, on this port, to the client at `address`; reads.py has fast reads."""
         super().__init__(links, address)
+        self._guard, self._fast_reads = guard, fast_reads
+        self._rights: dict[int, ca.AccessRights] = {}  # by sid
+        self._readable: dict[int, Channel] = {}  # by sid, those that the client may read
         self._channels, self._port = channels, port
         self._user = self._claimed_host = ""
         self._served: dict[int, Channel] = {}  # by sid
@@ -71,7 +79,8 @@ class Circuit(Link):
         self._links.channels -= len(self._served)
         self._subscriptions.clear()
         self._owed.clear()
-        self._served.clear()
+        for each in self._served, self._rights, self._readable:
+            each.clear()
 
     @property
     def at_work(self) -> bool:
@@ -123,9 +132,11 @@ class Circuit(Link):
 
     def _host_name(self, request: Any) -> None:
         self._claimed_host = request.name[:LONGEST_NAME]
+        self.rights_changed()
 
     def _client_name(self, request: Any) -> None:
         self._user = request.name[:LONGEST_NAME]
+        self.rights_changed()
 
     def _search(self, request: Any) -> None:
         version = ca.DEFAULT_PROTOCOL_VERSION
@@ -142,13 +153,41 @@ class Circuit(Link):
         self._served[sid] = channel
         self._links.channels += 1
         self.send(
-            ca.AccessRightsResponse(request.cid, READ_WRITE if channel.writable else READ_ONLY),
+            ca.AccessRightsResponse(request.cid, self._granted(sid, channel)),
             ca.CreateChanResponse(channel.kind, channel.size, request.cid, sid),
         )
+
+    def rights_changed(self) -> None:
+        """The client may do more, or less, than before: tell it."""
+        for sid, channel in self._served.items():
+            before = self._rights[sid]
+            if (rights := self._granted(sid, channel)) != before:
+                cid = self.protocol.channels_sid[sid].cid
+                self.send(ca.AccessRightsResponse(cid, rights))
+                if (rights ^ before) & ca.AccessRights.READ:
+                    self._tell_all(sid)
+
+    def _tell_all(self, sid: int) -> None:
+        """Tell the monitors of a channel that they may see it now, or may not."""
+        for subscription in self._subscriptions.values():
+            if subscription.sid == sid:
+                self.tell(subscription)
+
+    def _granted(self, sid: int, channel: Channel) -> ca.AccessRights:
+        """What the client may do with a channel; remembered."""
+        own = (self.protocol.our_address or ("",))[0]
+        rights = self._guard.rights(channel, self._user, self.peer, own)
+        self._rights[sid] = rights
+        self._readable.pop(sid, None)
+        if rights & ca.AccessRights.READ:
+            self._readable[sid] = channel
+        return rights
 
     def _clear(self, request: Any) -> None:
         if self._served.pop(request.sid, None) is None:
             raise ca.RemoteProtocolError(f"no channel {request.sid}")
+        del self._rights[request.sid]
+        self._readable.pop(request.sid, None)
         self._links.channels -= 1
         if self.protocol.channels_sid[request.sid].cid != request.cid:  # it may be another's
             raise ca.RemoteProtocolError(f"channel {request.sid} is not {request.cid}")
@@ -159,17 +198,24 @@ class Circuit(Link):
         self.send(ca.ClearChannelResponse(request.sid, request.cid))
 
     def _read(self, request: Any) -> None:
-        channel = self._readable(request)
+        channel = self._fresh(request)
         kind = request.data_type
-        if too_large(channel, kind, request.data_count):
+        if request.sid not in self._readable:
+            reading, status = no_reading(kind, request.data_count), ca.CAStatus.ECA_NORDACCESS
+        elif too_large(channel, kind, request.data_count):
             reading, status = Reading(b"", b"", 0), ca.CAStatus.ECA_TOLARGE
         else:
             reading, status = self._reading(channel, kind, request.data_count)
-        self.send(
-            ca.ReadNotifyResponse(
-                reading.data, kind, reading.count, status, request.ioid, metadata=reading.metadata
-            )
+        answer = ca.ReadNotifyResponse(
+            reading.data, kind, reading.count, status, request.ioid, metadata=reading.metadata
         )
+        if self._fast_reads and status is ca.CAStatus.ECA_NORMAL:
+            reads.keep(channel, int(kind), request.data_count, answer)
+        self.send(answer)
+
+    def answered_at_once(self, data: memoryview) -> int:
+        """Answer reads of what is at hand."""
+        return reads.answered(data, self._readable, self.send_bytes) if self._fast_reads else 0
 
     def _reading(
         self, channel: Channel, kind: ChannelType, count: int
@@ -177,11 +223,9 @@ class Circuit(Link):
         try:
             return channel.read(kind, count), ca.CAStatus.ECA_NORMAL
         except wire.ConversionError:  # as base has it: zeros, and the status says so
-            count = count or 1
-            zeros = wire.metadata(kind, wire.Meta()), wire.padded(b"", kind, count)
-            return Reading(*zeros, count), ca.CAStatus.ECA_GETFAIL
+            return no_reading(kind, count), ca.CAStatus.ECA_GETFAIL
 
-    def _readable(self, request: Any) -> Channel:
+    def _fresh(self, request: Any) -> Channel:
         """The channel that is to be read, and is up to date now.
 
         Raises:
@@ -219,21 +263,32 @@ class Circuit(Link):
         if not isinstance(channel, Writable):
             self._fail(request, ca.CAStatus.ECA_NOWTACCESS)
             return
+        by = asker(self._user, self._claimed_host, self.peer)
+        try:
+            payload = b"".join(request.buffers)
+            values = wire.unpack(request.data_type, request.data_count, payload)
+            self._begin_put(request, channel, values, by)
+        except wire.ConversionError as error:
+            self._complain(f"{channel.name}: put by {by} refused: {error}")
+            self._fail(request, ca.CAStatus.ECA_PUTFAIL)
+
+    def _begin_put(self, request: Any, channel: Writable, values: list[Any], by: str) -> None:
+        if not self._rights[request.sid] & ca.AccessRights.WRITE:
+            self._guard.put(channel, values, by, refused=True)
+            self._fail(request, ca.CAStatus.ECA_NOWTACCESS)
+            return
         limits = self._links.limits
         if self._pending >= limits.puts_of_circuit or channel.pending >= limits.puts_of_channel:
             self._complain(f"{channel.name}: put refused: too many have not ended yet")
             self._fail(request, ca.CAStatus.ECA_PUTCBINPROG)
             return
-        by = asker(self._user, self._claimed_host, self.peer)
+        self._guard.put(channel, values, by)
         self._pending += 1
         try:
-            payload = b"".join(request.buffers)
-            values = wire.unpack(request.data_type, request.data_count, payload)
             channel.put(values, by, partial(self._written, request))
-        except wire.ConversionError as error:
+        except wire.ConversionError:
             self._pending -= 1
-            self._complain(f"{channel.name}: put by {by} refused: {error}")
-            self._fail(request, ca.CAStatus.ECA_PUTFAIL)
+            raise
 
     def _fail(self, request: Any, status: ca.CAStatus) -> None:
         """Refuse a put at once; as base does it, by an exception where no answer is waited for."""
@@ -259,7 +314,7 @@ class Circuit(Link):
     # --- monitors ------------------------------------------------------------------------------
 
     def _subscribe(self, request: Any) -> None:
-        channel = self._readable(request)
+        channel = self._fresh(request)
         if request.subscriptionid in self._subscriptions:
             raise ca.RemoteProtocolError(f"a second monitor {request.subscriptionid}")
         if too_large(channel, request.data_type, request.data_count):
@@ -311,7 +366,10 @@ class Circuit(Link):
 
     def _tell(self, subscription: Subscription) -> None:
         kind = subscription.kind
-        reading, status = self._reading(subscription.channel, kind, subscription.count)
+        if subscription.sid in self._readable:
+            reading, status = self._reading(subscription.channel, kind, subscription.count)
+        else:
+            reading, status = no_reading(kind, subscription.count), ca.CAStatus.ECA_NORDACCESS
         self.send(
             ca.EventAddResponse(
                 reading.data,
@@ -346,6 +404,12 @@ class Circuit(Link):
         ca.WriteNotifyRequest: _write,
         ca.WriteRequest: _write,
     }
+
+
+def no_reading(kind: ChannelType, count: int) -> Reading:
+    """Zeros, for one who gets nothing else; the status says so."""
+    count = count or 1
+    return Reading(wire.metadata(kind, wire.Meta()), wire.padded(b"", kind, count), count)
 
 
 def too_large(channel: Channel, kind: ChannelType, count: int) -> bool:

@@ -25,6 +25,7 @@ LINGER = 1.0  # s that a client gets to take what was sent, when the server clos
 # A client that has a lot done is made to wait, and nobody for it: what is done for it in one turn
 # of the event loop is measured in bytes of answers.
 TURN = 1 << 17  # about 2 ms
+CHEAPEST = 1 << 7  # what an answer costs as much as that need only be sent
 SMALLEST = 1 << 11  # what any request or answer costs as much as, however short
 
 # Clients that vanish without a word. (base asks the kernel too, but leaves it at its two hours.)
@@ -70,6 +71,10 @@ class Link(asyncio.BufferedProtocol):
     def dismisses(self, request: Any) -> bool:  # noqa: ARG002 - a subclass looks at it
         """Answer a request that caproto shall not see; whether it was one."""
         return False
+
+    def answered_at_once(self, data: memoryview) -> int:  # noqa: ARG002 - a subclass looks at it
+        """Answer what needs no look by caproto at the start of `data`; how many bytes it was."""
+        return 0
 
     def answer(self, request: Any) -> None:
         """Answer a request.
@@ -136,8 +141,14 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take requests."""
         self.heard = self._loop.time()
+        data = memoryview(self._incoming)[:nbytes]
+        if not self._requests and not self.protocol._data and not self.busy:  # nothing goes before
+            data = data[self.answered_at_once(data) :]
+            if not data:
+                self._flush()
+                return
         try:
-            requests, missing = self.protocol.recv(memoryview(self._incoming)[:nbytes])
+            requests, missing = self.protocol.recv(data)
         except NONSENSE as error:
             self.refuse(error)
             return
@@ -179,6 +190,13 @@ class Link(asyncio.BufferedProtocol):
     def send_unchecked(self, message: ca.Message) -> None:
         """Send what caproto shall not see."""
         self._put([bytes(message)], len(message))
+
+    def send_bytes(self, data: bytes) -> bool:
+        """Send what was made before; whether the client may have more of it now."""
+        self._outgoing.append(data)
+        self._outgoing_size += len(data)
+        self._spend(max(len(data), CHEAPEST))
+        return not self.busy
 
     def refuse(self, why: object) -> None:
         """End the connection with a client that does not keep to the protocol, or to the limits."""

@@ -18,8 +18,10 @@ from typing import Self
 import caproto as ca
 
 from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.access.security import Security
 from bgrscrpt_ioc.ca.channels import Channel
 from bgrscrpt_ioc.ca.circuit import Circuit
+from bgrscrpt_ioc.ca.guard import Guard
 from bgrscrpt_ioc.ca.links import Limits, Links
 from bgrscrpt_ioc.ca.listener import Listener
 from bgrscrpt_ioc.ca.lookup import has
@@ -50,7 +52,13 @@ class CaServer:
         interfaces: Sequence[str],
         port: int,
         limits: Limits | None = None,
+        *,
+        guard: Guard | None = None,
+        fast_reads: bool = True,
     ) -> None:
+        self._guard = guard or Guard(Security())
+        self._guard.security.changed.append(self._rights_changed)
+        self._fast_reads = fast_reads
         self._channels, self._interfaces, self._port = channels, interfaces, port
         self._links = Links(within_descriptors(limits or Limits()))
         self._open = AsyncExitStack()
@@ -98,7 +106,19 @@ class CaServer:
         self._open.push_async_callback(listener.close)
 
     def _circuit(self, address: tuple[str, int]) -> Circuit:
-        return Circuit(self._channels, self._port, self._links, address)
+        return Circuit(
+            self._channels,
+            self._port,
+            self._links,
+            address,
+            guard=self._guard,
+            fast_reads=self._fast_reads,
+        )
+
+    def _rights_changed(self) -> None:
+        for link in self._links:
+            if isinstance(link, Circuit) and link.connected:
+                link.rights_changed()
 
     async def _listen_for_searches(self, addresses: Sequence[str]) -> None:
         entries = ca.get_environment_variables()["EPICS_CAS_IGNORE_ADDR_LIST"]

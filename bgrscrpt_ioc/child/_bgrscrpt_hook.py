@@ -188,20 +188,27 @@ class Follow:
         channel = bgrscrpt._channel
         line = (
             "import sys; sys.path.insert(0, {here!r}); import _bgrscrpt_hook; del sys.path[0]; "
-            "_bgrscrpt_hook.follow({fd!r}, {pid!r}, {exe!r})"
+            "_bgrscrpt_hook.follow({fd!r}, {pid!r}, {exe!r}, {path_map!r})"
         ).format(
             here=os.path.dirname(__file__),
             fd=channel and channel.script_fd,
             pid=channel and channel.script_pid,
             exe=channel and channel.exe_path,
+            path_map=getattr(sys.modules.get("_bgrscrpt_paths"), "installed", None),
         )
         return exec, (line, {})
 
 
-def follow(fd, script_pid, exe_path):
-    # type: (int | None, int, str) -> None
+def follow(fd, script_pid, exe_path, path_map):
+    # type: (int | None, int, str, Any) -> None
     """In a child with an interpreter of its own: reach the script's channel through /proc."""
     install()
+    if path_map:
+        sys.path.insert(0, os.path.dirname(__file__))
+        import _bgrscrpt_paths
+
+        del sys.path[0]
+        _bgrscrpt_paths.install(path_map)
     if bgrscrpt._channel is None and fd is not None:
         try:
             path = "/proc/%d/fd/%d" % (script_pid, fd)

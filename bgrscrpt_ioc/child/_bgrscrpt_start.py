@@ -13,6 +13,7 @@ import bgrscrpt
 
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")
 OURS = frozenset((BOOTSTRAP, __file__))
+PATHS = os.path.join(os.path.dirname(BOOTSTRAP), "_bgrscrpt_paths.py")
 CANNOT_RUN = 2  # exit code, as of `python no_such_file.py`
 CHANNEL_AT = 200  # the descriptor of the channel: scripts expect the small ones for theirs
 PR_SET_PDEATHSIG = 1
@@ -39,15 +40,52 @@ def take(size):
 
 
 def fields_of(order):
-    """Take the order apart: mode, script, its arguments, search path, modules to preload."""
+    """Take the order apart: mode, script, its place and limits, then lists: arguments, path, ..."""
     fields = [os.fsdecode(item) for item in order[:-1].split(b"\0")]
     lists = []
-    at = 2
+    at = 4
     while at < len(fields):
         end = at + 1 + int(fields[at])
         lists.append(fields[at + 1 : end])
         at = end
-    return (fields[0], fields[1], *lists)
+    return (*fields[:4], *lists)
+
+
+def confine(cgroup, limits):
+    """Take the place and the limits the IOC has for the script; what cannot be is told."""
+    if cgroup:
+        try:
+            with open(cgroup + "/cgroup.procs", "wb", 0) as file:
+                file.write(b"0")  # cgroups(7): the process that writes it
+        except OSError as error:
+            tell("not in its cgroup %s: %s" % (cgroup, error.strerror))
+    for name, number in [part.split("=") for part in limits.split()]:
+        try:
+            limit(name, int(number))
+        except (OSError, ValueError, ImportError, AttributeError) as error:
+            tell("the limit %s=%s does not hold: %s" % (name, number, error))
+
+
+def limit(name, number):
+    """Set one: our chance to be killed for memory, niceness, or a resource limit."""
+    if name == "oom":
+        with open("/proc/self/oom_score_adj", "rb+", 0) as file:
+            file.write(b"%d" % min(1000, int(file.read()) + number))
+    elif name == "nice":
+        os.nice(number)
+    else:
+        import resource
+
+        del sys.modules["resource"]  # a script may have a `resource.py` of its own
+        which = getattr(resource, "RLIMIT_" + name)
+        hard = resource.getrlimit(which)[1]
+        number = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        resource.setrlimit(which, (number, number))
+
+
+def tell(text):
+    """Say something among the script's own output."""
+    os.write(2, ("bgrscrpt-ioc: %s\n" % text).encode("utf-8", "backslashreplace"))
 
 
 def take_pipes():
@@ -123,9 +161,14 @@ def cannot_open(script, error):
 
 
 def without_ours(traceback):
-    """Drop our own frames from the outer end of a traceback."""
+    """Drop our own frames: at the outer end of a traceback, and a `path_map`'s from within."""
     while traceback is not None and traceback.tb_frame.f_code.co_filename in OURS:
         traceback = traceback.tb_next
+    at = traceback
+    while at is not None:
+        while at.tb_next is not None and at.tb_next.tb_frame.f_code.co_filename == PATHS:
+            at.tb_next = at.tb_next.tb_next
+        at = at.tb_next
     return traceback
 
 
@@ -212,8 +255,8 @@ class Start:
         """Read the order. `standard_path`: `sys.path` as the interpreter has made it."""
         self.standard_path = standard_path
         self.order = read_order()
-        mode, self.script, self.args, self.search_path, self.preload = fields_of(self.order)
-        self.mode = mode
+        self.mode, self.script, self.cgroup, self.limits, *lists = fields_of(self.order)
+        self.args, self.search_path, self.preload, self.path_map = lists
 
     def begin(self):
         """Set everything up, wait if that is the order; return the script's code."""
@@ -225,12 +268,16 @@ class Start:
         self.channel = take_pipes()
         bgrscrpt._open(self.channel, os.getpid(), self.channel, self.script)
         _bgrscrpt_hook.install()
+        if self.path_map:
+            paths = import_ours("_bgrscrpt_paths")
+            paths.install(paths.pairs_of(self.path_map))
         __import__("faulthandler").enable()
         sys.argv = [self.script, *self.args]
         sys.path[:0] = [os.path.dirname(os.path.realpath(self.script)), *self.search_path]
         make_main(self.script)
         if standby is not None:
             standby.wait(self.check, self.begin_anew)
+        confine(self.cgroup, self.limits)
         code, source = self.open_script()
         if self.mode == "check":
             sys.exit(0)

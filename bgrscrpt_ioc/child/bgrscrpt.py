@@ -131,7 +131,7 @@ def _quoted(text):
     # type: (str) -> str
     """Write a JSON string in ASCII; `_json` would have to be loaded for it at every start."""
     if _is_plain(text):
-        return '"%s"' % text
+        return '"' + text + '"'  # not %s, which asks a subclass how it shows itself
     return '"%s"' % "".join(each if _is_plain(each) else _escaped(each) for each in text)
 
 
@@ -142,8 +142,12 @@ def _is_plain(text):
 
 def _escaped(character):
     # type: (str) -> str
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join("\\u" + units[at : at + 4] for at in range(0, len(units), 4))
+    # By hand: "utf-16" would be imported, which cannot be when descriptors have run out.
+    code = ord(character)
+    if code > 0xFFFF:
+        code -= 0x10000
+        return "\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
+    return "\\u%04x" % code
 
 
 def _send(payload, patience=0.0):

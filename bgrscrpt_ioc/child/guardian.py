@@ -1,28 +1,31 @@
 """Kills the scripts when the IOC is gone: EOF on stdin is its only way to learn that.
 
-Run as `python -I -S guardian.py MARK` in a session of its own, with a pipe from the IOC on stdin.
-The IOC tells it the sessions of its scripts: `+123` and `-123`, a line each. MARK is the beginning
-of the cookie in the environment of every process of this IOC's scripts.
+Run as `python -I -S guardian.py MARK [CGROUP ...]` in a session of its own, with a pipe from the
+IOC on stdin. The IOC tells it the sessions of its scripts and what they inherit
+(bgrscrpt_ioc/posix_mark.py): `+123 4567` and `-123`, a line each. MARK is the beginning of the
+cookie in the environment of every process of this IOC's scripts, CGROUP what they run in.
 """
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import time
 
+RLIMIT_LOCKS = 10  # whose soft limit is the inherited mark
 PATIENCE = 10.0  # s: what SIGKILL has not ended by then hangs in the kernel
 
 
 def told_sessions():
-    """Read until EOF; return the sessions that are still open then."""
-    sessions = set()
+    """Read until EOF; return {session: inherited mark} of those that are still open then."""
+    sessions = {}
     for line in sys.stdin:
-        number = int(line[1:])
+        session, _, mark = line[1:].partition(" ")
         if line.startswith("+"):
-            sessions.add(number)
+            sessions[int(session)] = int(mark)
         else:
-            sessions.discard(number)
+            sessions.pop(int(session), None)
     return sessions
 
 
@@ -51,20 +54,47 @@ def has_mark(pid, mark):
     return environ.startswith(mark) or b"\0" + mark in environ
 
 
+def inherited(pid):
+    """Read the mark that a process has inherited; None when it is gone."""
+    try:
+        return resource.prlimit(pid, RLIMIT_LOCKS)[0]
+    except OSError:
+        return None
+
+
 def victims(sessions, mark):
     """Find what is in a script's session, or marked, and everything below it."""
+    marks = set(sessions.values())
     processes = table()
     processes.pop(os.getpid(), None)
     found = {
         pid
         for pid, (_parent, session) in processes.items()
-        if session in sessions or has_mark(pid, mark)
+        if session in sessions or has_mark(pid, mark) or inherited(pid) in marks
     }
     size = -1
     while len(found) != size:
         size = len(found)
         found.update(pid for pid, (parent, _session) in processes.items() if parent in found)
     return found
+
+
+def end_cgroups(cgroups):
+    """Kill all in them and remove them; tell whether something still lives there."""
+    lives = False
+    for group in cgroups:
+        with contextlib.suppress(OSError):  # not there; or a Linux before 5.14: `victims` finds it
+            kill = os.open(group + "/cgroup.kill", os.O_WRONLY)
+            try:
+                os.write(kill, b"1")
+            finally:
+                os.close(kill)
+        for directory, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        with contextlib.suppress(OSError), open(group + "/cgroup.events") as file:
+            lives |= "populated 1" in file.read()
+    return lives
 
 
 def main():
@@ -76,8 +106,9 @@ def main():
     deadline = time.monotonic() + PATIENCE
     stopped = set()
     while time.monotonic() < deadline:
+        lives = end_cgroups(sys.argv[2:])
         found = victims(sessions, mark)
-        if not found:
+        if not found and not lives:
             break
         # First all are stopped: what is killed while it forks leaves a child that nobody has seen.
         moving = found - stopped

@@ -22,7 +22,7 @@ from bgrscrpt_ioc.permissions import open_to_others, refusal
 IOC_KEYS = frozenset(IocSettings.model_fields) - {"instances"}
 INSTANCE_KEYS = frozenset(InstanceSettings.model_fields) - {"name"}
 FIRST = "BGRSCRPT_01"
-_PATHS = {"script", "python", "cwd", "log_dir", "state_dir", "python_path"}
+_PATHS = {"script", "python", "cwd", "log_dir", "state_dir", "python_path", "path_map", "asg"}
 _NO_SCRIPT = (
     "no script is known: name it on the command line (bgrscrpt-ioc run SCRIPT), or as 'script' in"
     ' a file (--config FILE), or in the environment (MACROS={"SCRIPT_PATH": "..."}, or'
@@ -242,6 +242,8 @@ def _located(value: Any, base: Path) -> Any:
     """Paths absolute, `~` expanded; `..` and links kept, since `link/..` is not where it looks."""
     if isinstance(value, list):
         return [_located(each, base) for each in value]
+    if isinstance(value, dict):
+        return {key: _located(each, base) for key, each in value.items()}
     if not isinstance(value, (str, Path)):
         return value  # the settings say what is wrong with it
     if value == "":

@@ -10,14 +10,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from bgrscrpt_ioc.events import Policy
+from bgrscrpt_ioc.limits import Limits
 
 MAX_PV_NAME = 60  # EPICS base: PVNAME_STRINGSZ is 61, its NUL included
 LONGEST_PV = "SCRIPT:CHANGED"  # of design's table; test_config holds it against records.py
 LONGEST_PROCSERV_PV = "AUTORESTART"
 PROCSERV_PREFIX = "CS:PS:"
+MIN_FILES = 16  # open files without which no interpreter starts
 
 _PREFIX = re.compile(r"[A-Za-z0-9_\-+:\[\]<>;]*")  # what EPICS allows in a record's name
 _NAME = re.compile(r"[A-Z0-9_]+")
@@ -79,6 +89,18 @@ def _some(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
+def _enough_files(number: int) -> int:
+    if number and number < MIN_FILES:
+        raise ValueError(f"is {number}, should be 0 (no limit) or at least {MIN_FILES}")
+    return number
+
+
+def _cgroup(text: str) -> str:
+    if text not in ("auto", "off") and not text.startswith("/"):
+        raise ValueError(f'is {text!r}, should be "auto", "off" or an absolute path')
+    return _no_nul(text)
+
+
 def _variable(name: str) -> str:
     if not name or "=" in name:
         raise ValueError(f"{name!r} cannot be the name of an environment variable")
@@ -89,6 +111,16 @@ def _module(name: str) -> str:
     if not all(part.isidentifier() for part in name.split(".")):
         raise ValueError(f"{name!r} should be the name of a module, like numpy or os.path")
     return name
+
+
+def _windows(path: str) -> str:
+    if not re.match(r"[A-Za-z]:[\\/]", path) or re.search(
+        r'[\0<>:"|?*]|(^|[\\/])\.\.?([\\/]|$)', path[2:]
+    ):
+        raise ValueError(
+            rf"'{path}' should be an absolute path of Windows, like C:\Instrument, in single quotes"
+        )
+    return path
 
 
 ModuleName = Annotated[str, AfterValidator(_module)]
@@ -115,6 +147,10 @@ class InstanceSettings(BaseModel):
         default_factory=dict, description="added to its environment"
     )
     args: tuple[Text, ...] = Field(default=(), description="its sys.argv[1:]")
+    path_map: Mapping[Annotated[str, AfterValidator(_windows)], AbsolutePath] = Field(
+        default_factory=dict,
+        description="what Windows paths in it mean: { 'C:\\Instrument' = \"/opt/instrument\" }",
+    )
 
     warm_spare: bool = Field(
         default=False, description="keep an interpreter started for the next start"
@@ -152,6 +188,24 @@ class InstanceSettings(BaseModel):
         default=False, description="restart it when it misses its heartbeat"
     )
 
+    memory_max: Annotated[ByteSize, BeforeValidator(_no_bool), Field(ge=0)] = Field(
+        default=ByteSize(0), description='memory of its whole tree, "512M", "2GiB"; 0: no limit'
+    )
+    cpu_max: Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False, ge=0)] = Field(
+        default=0.0, description="% of one core for its whole tree, 200: two cores; 0: no limit"
+    )
+    nproc_max: Count = Field(
+        default=0, description="processes and threads of its whole tree; 0: no limit"
+    )
+    nofile_max: Annotated[
+        int, BeforeValidator(_no_bool), Field(ge=0), AfterValidator(_enough_files)
+    ] = Field(
+        default=0, description="open files of each of its processes, at least 16; 0: no limit"
+    )
+    nice: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=19)] = Field(
+        default=0, description="how much it yields to other processes, 0 to 19"
+    )
+
     procserv_pvs: bool = Field(
         default=False, description="also answer to procServControl's PV names"
     )
@@ -175,10 +229,28 @@ class InstanceSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _path_map_is_clear(self) -> Self:
+        known: dict[str, str] = {}
+        for windows in self.path_map:
+            plain = re.sub(r"[\\/]+", r"\\", windows).rstrip("\\").lower()
+            if plain in known:
+                raise ValueError(
+                    f"path_map: '{known[plain]}' and '{windows}' are one directory; keep one of"
+                    " the two"
+                )
+            known[plain] = windows
+        return self
+
+    @model_validator(mode="after")
     def _preload_has_a_spare(self) -> Self:
         if self.preload and not self.warm_spare:
             raise ValueError("preload: is for the spare interpreter; add warm_spare = true")
         return self
+
+    @property
+    def limits(self) -> Limits:
+        """The part of the settings that the run is held to."""
+        return Limits(int(self.memory_max), self.cpu_max, self.nproc_max, self.nofile_max)
 
     @property
     def policy(self) -> Policy:
@@ -216,7 +288,20 @@ class IocSettings(BaseModel):
     port: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)] = Field(
         default=5064, description="Channel Access port [$EPICS_CAS_SERVER_PORT]"
     )
+    asg: AbsolutePath | None = Field(
+        default=None, description="EPICS access security file: who may do what"
+    )
+    write_hosts: tuple[Text, ...] = Field(
+        default=(), description="without one: who may write, beside this host; 192.0.2.0/24 too"
+    )
+    fast_reads: bool = Field(
+        default=True, description="answer a get without caproto where its answer is at hand"
+    )
     echo: bool = Field(default=True, description="copy the scripts' output to stdout")
+    cgroup: Annotated[Text, AfterValidator(_cgroup)] = Field(
+        default="auto",
+        description="runs have cgroups of their own: where systemd delegates, never, or in PATH",
+    )
     strict: bool = Field(
         default=False,
         description="refuse scripts and a configuration that anybody may change",
@@ -249,7 +334,9 @@ class IocSettings(BaseModel):
 
 def option(key: str) -> str:
     """The command-line option of a key; one that takes a list is given once for each entry."""
-    return "--" + {"interfaces": "interface", "args": "arg"}.get(key, key).replace("_", "-")
+    return "--" + {"interfaces": "interface", "args": "arg", "write_hosts": "write-host"}.get(
+        key, key
+    ).replace("_", "-")
 
 
 def pv_names(prefix: str, instance: InstanceSettings) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -224,35 +223,6 @@ def test_what_commands_the_ioc(zero_field: ZeroField) -> None:
             assert client.put_callback(control + command) == ECA_NORMAL, command
             assert reads() == reached, command
         assert "Restarting child" in client.text(control + "IOCOUT")
-
-
-def test_the_how_to(zero_field: ZeroField, tmp_path: Path) -> None:
-    """The commands of the how-to, as they stand but for ports and state, print what it says."""
-    page = (SCRIPTS.parent / "docs/how-to/restart-an-ioc-in-alarm.md").read_text()
-    said = re.findall(r"^(?:field_ZF_status is|ZFMAGFLD_01 back) .*\n", page, re.MULTILINE)
-    own: dict[str, object] = {
-        "5066": zero_field.ioc,
-        "5067": zero_field.control,
-        "20011": zero_field.console,
-        "var": tmp_path / "state",
-        ".venv/bin": Path(sys.executable).parent,
-    }
-    names = re.compile(rf"(?<![\w/])({'|'.join(map(re.escape, own))})\b")
-    *servers, break_it = (
-        names.sub(lambda found: str(own[found[0]]), command).split()
-        for command in re.findall(r"^\$ ((?:procServ|.venv/bin/).*)", page, re.MULTILINE)
-    )
-    assert (len(servers), len(said)) == (3, 3)
-    printed = tmp_path / "printed"
-    with printed.open("wb") as output:
-        for server in servers:
-            zero_field.launch(server, output)
-    until(lambda: said[0] in printed.read_text(), PATIENCE)
-    subprocess.run(
-        break_it, env=zero_field.environ, check=True, stdout=subprocess.DEVNULL, timeout=60
-    )
-    until(lambda: said[-1] in printed.read_text(), PATIENCE)
-    assert [each for each in printed.read_text().splitlines(True) if each in said] == said
 
 
 BY_HAND = """

@@ -15,7 +15,9 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
+from bgrscrpt_ioc.access.security import Security
 from bgrscrpt_ioc.ca.circuit import Circuit
+from bgrscrpt_ioc.ca.guard import Guard
 from bgrscrpt_ioc.ca.link import BATCH, PIECE
 from bgrscrpt_ioc.ca.links import Limits, Links
 from bgrscrpt_ioc.ca.pvs import InstancePVs
@@ -142,7 +144,7 @@ class Standing:
 
     async def connect(self, patience: int = 1 << 60) -> tuple[Circuit, Transport]:
         """Have a client come."""
-        link = Circuit(self.pvs.pvdb, PORT, self.links, (PEER, 1))
+        link = Circuit(self.pvs.pvdb, PORT, self.links, (PEER, 1), guard=Guard(Security()))
         transport = Transport(link, patience)
         self.links.add(link)
         link.connection_made(transport)

@@ -241,7 +241,7 @@ def test_another_user_reaches_nothing() -> None:
         with as_nobody(
             REACH,
             pids={"ioc": it.ioc.process.pid, **pids},
-            paths=list(map(str, paths)),
+            paths=[str(path) for path in paths],
             name=f"\0bgrscrpt_ioc {it.ioc.port}/TE:BGRSCRPT_01",
         ) as other:
             found = json.loads(other.communicate(timeout=DEADLINE)[0])

@@ -117,12 +117,15 @@ class Runner:
         search_path: tuple[str, ...] = (),
         cwd: Path | None = None,
         preload: tuple[str, ...] = (),
+        path_map: dict[str, str] | None = None,
     ) -> Launch:
         """What the interpreter is told."""
         cookie = f"test{os.getpid()}/{script.name}/{next(NUMBERS)}"
         environ = environment(CLEAN, env or {}, prefix="TE:", name="BGRSCRPT_01", cookie=cookie)
         at = cwd or script.parent
-        return Launch(script, python, at, args, search_path, environ, cookie, preload)
+        return Launch(
+            script, python, at, args, search_path, environ, cookie, preload, path_map=path_map or {}
+        )
 
     async def run_from_spare(
         self, script: Path, preload: tuple[str, ...], python: str = sys.executable, **more: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.guard import GUARDIAN
+from bgrscrpt_ioc.guard import GUARDIAN, Guardian
+from bgrscrpt_ioc.posix import Reaper
+from bgrscrpt_ioc.posix_mark import inherited, mark_of
 from tests.process.scripts import alive
 
 MARK = f"BGRSCRPT_RUN=test{os.getpid()}.1/"
@@ -57,11 +60,26 @@ def test_it_kills_what_it_was_told_of_and_what_is_marked(stack: ExitStack) -> No
     guardian = subprocess.Popen(
         [sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE
     )
-    lines = f"+{told.process.pid}\n+{closed.process.pid}\n-{closed.process.pid}\n"
+    lines = f"+{told.process.pid} 7\n+{closed.process.pid} 8\n-{closed.process.pid}\n"
     guardian.communicate(lines.encode(), timeout=30)
     assert guardian.returncode == 0
     assert told.process.wait(30) == marked.process.wait(30) == -9
     assert alive(closed.process.pid)
+    assert alive(other.process.pid)
+
+
+def test_it_kills_what_has_inherited_a_mark(stack: ExitStack) -> None:
+    """Who is in no session of ours, and shows no cookie, is known by what exec passes on."""
+    mark = mark_of(f"test{os.getpid()}/X/1")
+    leader = Sleeper(stack, leads=True)
+    with inherited(mark):
+        hidden = Sleeper(stack, leads=True)
+    other = Sleeper(stack, leads=True)
+    guardian = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE
+    )
+    guardian.communicate(f"+{leader.process.pid} {mark}\n".encode(), timeout=30)
+    assert (guardian.returncode, hidden.process.wait(30)) == (0, -9)
     assert alive(other.process.pid)
 
 
@@ -85,7 +103,7 @@ def test_it_outlives_the_signals_that_end_the_ioc(stack: ExitStack) -> None:
         time.sleep(0.005)
     for number in numbers:
         guardian.send_signal(number)
-    guardian.communicate(f"+{told.process.pid}\n".encode(), timeout=30)
+    guardian.communicate(f"+{told.process.pid} 7\n".encode(), timeout=30)
     assert (guardian.returncode, told.process.wait(30)) == (0, -9)
 
 
@@ -94,3 +112,27 @@ def ignores(pid: int, numbers: tuple[int, ...]) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     mask = int(status.partition("SigIgn:")[2].split()[0], 16)
     return all(mask >> (number - 1) & 1 for number in numbers)
+
+
+async def test_it_is_started_again_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One that has lived a while has a successor without delay, told of what it was told."""
+    reaper = Reaper()
+    reaper.start()
+    guardian = Guardian(reaper, f"test{os.getpid()}.3")
+    with ExitStack() as stack:
+        told = Sleeper(stack, leads=True)
+        guardian.start()
+        guardian.open(told.process.pid, 7)
+        first = guardian.pid
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while guardian.pid == first:
+                await asyncio.sleep(0.01)
+        assert "starting it again" in caplog.text
+        ended = asyncio.get_running_loop().create_future()
+        reaper.watch(told.process.pid, ended.set_result)
+        guardian.stop()
+        async with asyncio.timeout(30):
+            assert await ended == signal.SIGKILL
+        told.process.returncode = -9  # reaped by the Reaper, not by Popen
+    reaper.stop()

@@ -107,6 +107,32 @@ async def test_a_daemon_that_hides(script: Path, runner: Runner) -> None:
     assert not alive(daemon)
 
 
+HIDDEN = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve("/bin/sh", ["sh", "-c", "echo $$; sleep 1000"], {})
+    os._exit(0)
+os.wait()
+time.sleep(1000)
+"""
+
+
+async def test_daemons_that_nobody_has_seen(script: Path, runner: Runner) -> None:
+    """Out of session, environment and parent before anybody looked: each goes with its own run."""
+    script.write_text(HIDDEN)
+    first, heard = runner.launch(script)
+    second, other = runner.launch(script)
+    await heard.until_printed(b"\n")
+    await other.until_printed(b"\n")
+    first.send(Sign.KILL)
+    await heard.until("is_cleared")
+    assert not alive(int(heard.text))
+    assert alive(int(other.text))
+    assert int(other.text) in second.tree()
+
+
 async def test_a_fork_bomb(script: Path, runner: Runner) -> None:
     """What forks faster than it can be killed is stopped first, and then killed whole."""
     bomb = """

@@ -391,6 +391,24 @@ async def test_at_start(bench: Bench, at_start: str, last: bool | None, state: S
     assert ("STATUS", State.STARTING) not in bench.readings.history or state is State.RUNNING
 
 
+async def test_state_that_could_not_be_saved(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Disk trouble is told, and what is to be kept is saved when it is over, with no new change."""
+    monkeypatch.setattr("bgrscrpt_ioc.state.RETRY", 0.02)
+    state = bench.directory / "state.json"
+    supervisor = bench.supervise()
+    state.mkdir()
+    supervisor.set_autorestart(False, "a test")
+    async with asyncio.timeout(DEADLINE):
+        while "cannot be kept" not in caplog.text:
+            await asyncio.sleep(0.01)
+        state.rmdir()
+        while not state.is_file():
+            await asyncio.sleep(0.01)
+    assert StateFile(state).load()[0].autorestart is False
+
+
 async def test_registration_reaches_the_database(bench: Bench) -> None:
     """`register_ioc_start` becomes a row with the script's pid; its end is written too."""
     supervisor = bench.supervise(

@@ -62,8 +62,12 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
         "state_dir": Path("/var/icp/bgrscrpt"),
         "interfaces": ("127.0.0.1",),
         "port": 5064,
+        "cgroup": "auto",
         "echo": True,
         "strict": False,
+        "asg": None,
+        "fast_reads": True,
+        "write_hosts": (),
     }
     (instance,) = ioc.instances
     assert instance == InstanceSettings(
@@ -79,7 +83,7 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
 def test_a_file_with_many_instances(loaded: Load, tmp_path: Path) -> None:
     """Instances take the defaults of the file and override them; paths start from the file."""
     ioc = loaded(
-        """
+        r"""
         prefix = "TE:NDW1234:"
         registry = "mysql+pymysql://iocdb:$iocdb@127.0.0.1/iocdb"
         log_dir = "logs"
@@ -99,6 +103,7 @@ def test_a_file_with_many_instances(loaded: Load, tmp_path: Path) -> None:
         cwd = "/data"
         env = { MODE = "night" }
         args = ["-v", "$(P=x)"]
+        path_map = { 'C:\Instrument' = "$(ROOT=/opt)/instrument", 'd:/' = "data" }
         backoff = 3.5
         restart = "always"
         at_start = "last"
@@ -117,6 +122,10 @@ def test_a_file_with_many_instances(loaded: Load, tmp_path: Path) -> None:
     assert two.python_path == (Path("/opt/scripts"), tmp_path / "lib")
     assert two.env == {"MODE": "night"}
     assert two.args == ("-v", "x")
+    assert two.path_map == {
+        "C:\\Instrument": Path("/opt/instrument"),
+        "d:/": tmp_path / "data",
+    }
     assert two.at_start == "last"
     assert two.policy == Policy(restart="always", backoff=3.5)
 

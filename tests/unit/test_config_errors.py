@@ -76,6 +76,19 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problems:
         (A + "autorestart = 'x'", "[instance.A] autorestart: is 'x', should be a valid boolean"),
         (A + "env = { N = 1 }", "[instance.A] env.N: is 1, should be a valid string"),
         (A + "env = { 'A=B' = '' }", "[instance.A] env.A=B: 'A=B' cannot be the name of an enviro"),
+        (
+            A + r"path_map = { 'Instrument' = '/i' }",
+            "[instance.A] path_map.Instrument: 'Instrument' should be an absolute path of Windows",
+        ),
+        (
+            A + r"path_map = { 'C:\I\..' = '/i' }",
+            r"[instance.A] path_map.C:\I\..: 'C:\I\..' should be an absolute path of Windows",
+        ),
+        (
+            A + r"path_map = { 'C:\I' = '/i', 'c:/i/' = '/j' }",
+            r"[instance.A] path_map: 'C:\I' and 'c:/i/' are one directory; keep one of the two",
+        ),
+        (A + "path_map = 3", "[instance.A] path_map: is 3, should be a table"),
         (A + "env = 3", "[instance.A] env: is 3, should be a table"),
         (A + "args = '-v'", "[instance.A] args: is '-v', should be a list"),
         (A + "args = ['a', 3]", "[instance.A] args[1]: is 3, should be a valid string"),

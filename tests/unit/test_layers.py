@@ -16,16 +16,18 @@ CHILD = PACKAGE / "child"
 
 # From the bottom up. A module may import from its own layer and from those above it in this list.
 LAYERS = {
-    "pure": """events machine transitions lifecycle messages output.loglines ca.records ca.fields
-        config.macros registry.dbtrouble registry.pvrows""",
-    "edges": """config.settings config.errors config.environment config.load state posix launch
-        process command guard hold checker scriptfile usage worker output.writer output.console
-        output.echo output.logdir output.logfile output.output registry.wanted registry.ledger
-        registry.iocdb registry.dbconnection registry.registry
-        files permissions posix_locks output.logs""",
-    "one script": "services run standby supervisor",
-    "Channel Access": """ca.wire ca.channels ca.kinds ca.lookup ca.puts ca.links ca.link ca.listener
-        ca.circuit ca.search ca.server ca.procserv ca.pvs ca.dbfile""",
+    "pure": """events machine transitions lifecycle messages output.loglines limits access.calc
+        access.acf access.rules ca.records ca.fields config.macros registry.dbtrouble
+        registry.pvrows""",
+    "edges": """config.settings config.errors config.environment config.load state posix posix_mark
+        posix_cgroup posix_memory posix_locks files permissions launch confine process command guard
+        hold checker scriptfile usage worker output.writer output.console output.echo output.logdir
+        output.logfile output.logs output.output registry.wanted registry.ledger registry.iocdb
+        registry.dbconnection registry.registry""",
+    "one script": "services watch run standby supervisor",
+    "Channel Access": """access.inputs access.security access.putlog ca.wire ca.channels ca.kinds
+        ca.lookup ca.puts ca.guard ca.links ca.reads ca.link ca.listener ca.circuit ca.search
+        ca.server ca.procserv ca.pvs ca.dbfile""",
     "one IOC": "ioc",
     "command line": "client cli",
 }
@@ -37,7 +39,7 @@ IMPURE = {"asyncio", "os", "signal", "socket", "subprocess", "threading", "time"
 STARTS_PROCESSES = {"process", "command", "guard"}
 PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
 HOMES = {
-    "caproto": {name for name in LAYER if name.startswith("ca.")},
+    "caproto": {name for name in LAYER if name.startswith("ca.")} | {"access.inputs"},
     "epics": {"client"},
     "rich": {"client"},
     "sqlalchemy": {"registry.iocdb", "registry.dbconnection"},

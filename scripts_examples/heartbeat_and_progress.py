@@ -1,0 +1,31 @@
+"""A measurement that says how far it is, what it does, and that it still does it.
+
+With `heartbeat_timeout = 60` its silence is a MAJOR alarm of STATUS; with `restart_when_hung =
+true` it is also started again. `env = { POINTS = "20", SECONDS = "5" }` measures something else.
+"""
+
+import os
+import time
+
+import bgrscrpt
+from server_common.helpers import register_ioc_start
+
+POINTS = int(os.environ.get("POINTS", "100"))
+SECONDS = float(os.environ.get("SECONDS", "1"))
+
+
+def measure(point):
+    """Put your measurement here."""
+    time.sleep(SECONDS)
+    return point**2
+
+
+register_ioc_start(os.environ["BGRSCRPT_NAME"])
+
+for point in range(1, POINTS + 1):
+    bgrscrpt.message(f"point {point} of {POINTS}")
+    print(f"{time.strftime('%H:%M:%S')} point {point}: {measure(point)}")
+    bgrscrpt.alive()
+    bgrscrpt.progress(100 * point / POINTS)
+
+bgrscrpt.message(f"measured {POINTS} points")
