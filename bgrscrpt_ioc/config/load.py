@@ -63,18 +63,17 @@ def load(
 
 
 def open_config(config: Path | None, settings: IocSettings) -> str:
-    """Say that anybody may change the configuration that an IOC is started from, or nothing.
+    """Say that anybody may change what an IOC is configured by, access security too; or nothing.
 
     Raises:
         ConfigError: with `strict`, it is refused for that.
     """
-    if config is None:
-        return ""
-    if settings.strict and (why := refusal(config.absolute())):
-        raise ConfigError(f"{config}: {why}")
-    problem = open_to_others(config.absolute())
+    files = [each.absolute() for each in (config, settings.asg) if each is not None]
+    if settings.strict and (bad := [f"{each}: {why}" for each in files if (why := refusal(each))]):
+        raise ConfigError(*bad)
+    problems = "; ".join(filter(None, map(open_to_others, files)))
     # What was read may be another's, however the file is now.
-    return f"{problem}, and start the IOC again" if problem else ""
+    return f"{problems}, and start the IOC again" if problems else ""
 
 
 class _Loading:

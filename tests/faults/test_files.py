@@ -135,13 +135,17 @@ def test_a_configuration_that_anybody_may_change_is_an_alarm(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("name", ["ioc.toml", "rules.acf"])
 def test_strict_refuses_a_configuration_that_anybody_may_change(
-    tmp_path: Path, command: str
+    tmp_path: Path, command: str, name: str
 ) -> None:
-    """The IOC does not start, and says what to do."""
-    config = configured(tmp_path, 0o646, "strict = true")
+    """The IOC does not start, and says what to do; so with the file of access security."""
+    configured(tmp_path, 0o644, f'strict = true\nasg = "{tmp_path}/rules.acf"')
+    (tmp_path / "rules.acf").write_text("ASG(DEFAULT) { RULE(1, WRITE) }")
+    open_one = tmp_path / name
+    open_one.chmod(0o646)
     done = subprocess.run(
-        [*COMMAND, command, "--config", config],
+        [*COMMAND, command, "--config", tmp_path / "ioc.toml"],
         env=ca_environ(free_port()),
         capture_output=True,
         text=True,
@@ -149,8 +153,8 @@ def test_strict_refuses_a_configuration_that_anybody_may_change(
         check=False,
     )
     assert done.returncode == 2
-    refusal = f"{config}: refused, because strict = true: anybody may change {config}: chmod o-w"
-    assert refusal in done.stderr
+    refusal = f"refused, because strict = true: anybody may change {open_one}: chmod o-w"
+    assert f"{open_one}: {refusal}" in done.stderr
 
 
 # --- what is ours ---------------------------------------------------------------------------------

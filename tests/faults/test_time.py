@@ -73,7 +73,7 @@ def row(it: Bench) -> tuple[float, float]:
 def test_a_clock_set_by_a_day_while_a_script_runs(it: Bench, clock: WallClock, step: int) -> None:
     """UPTIME and heartbeat go on; STARTTIME, time stamps, the log and the registry follow."""
     client = it.run(BEATING, *NOT_THE_SCRIPT, "--heartbeat-timeout", "60", environ=clock.environ)
-    until(lambda: client.get(P + "REGISTERED", STRING) == "Yes")
+    until(lambda: client.get(P + "REGISTERED", STRING) == "Yes", 60)
     pid, before = client.get(P + "PID"), client.get(P + "UPTIME")
     started = clock.now
     assert near(row(it)[0], started)
@@ -83,18 +83,18 @@ def test_a_clock_set_by_a_day_while_a_script_runs(it: Bench, clock: WallClock, s
     def starttime() -> float:
         return datetime.fromisoformat(client.get(P + "STARTTIME")).timestamp()
 
-    until(lambda: near(starttime(), started + step))
+    until(lambda: near(starttime(), started + step), 60)
     beats = client.get(P + "HEARTBEAT")
-    until(lambda: client.get(P + "HEARTBEAT") > beats + 2)
+    until(lambda: client.get(P + "HEARTBEAT") > beats + 2, 60)
     assert before < client.get(P + "UPTIME") < before + 120
     assert (client.get(P + "PID"), client.get(P + "STATUS")) == (pid, State.RUNNING)
     assert it.severity("STATUS") == Severity.NO_ALARM
     assert near(client.read(P + "HEARTBEAT", TIME + 5)["timestamp"], clock.now)
     today = f"BGRSCRPT_01-{datetime.fromtimestamp(clock.now):%Y%m%d}.log"
-    until(lambda: client.text(P + "LOG:FILE").endswith(today))
-    until(lambda: "beat" in (it.logs / today).read_text())
+    until(lambda: client.text(P + "LOG:FILE").endswith(today), 60)
+    until(lambda: "beat" in (it.logs / today).read_text(), 60)
     assert client.put_callback(P + "STOP") == ECA_NORMAL
-    until(lambda: near(row(it)[1], clock.now))
+    until(lambda: near(row(it)[1], clock.now), 60)
     assert near(row(it)[0], started)  # as the clock had it then
 
 
