@@ -52,6 +52,12 @@ class Launch:
         return b"%d\0" % len(data) + data
 
 
+def waiting(cookie: str) -> str:
+    """The cookie of an interpreter in standby: whoever counts runs shall not take it for one."""
+    head, _, run = cookie.rpartition("/")
+    return f"{head}/~{run}"
+
+
 def launch(
     instance: InstanceSettings,
     environ: Mapping[str, str],

@@ -12,12 +12,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.events import Sign
-from bgrscrpt_ioc.launch import COOKIE, Launch, Mode
+from bgrscrpt_ioc.launch import COOKIE, Launch, Mode, waiting
 from bgrscrpt_ioc.messages import Message, MessageReader, ScriptBegan, ScriptFailed
 from bgrscrpt_ioc.posix import Process, Reaper
 from bgrscrpt_ioc.posix_cgroup import Cgroup
@@ -150,6 +151,9 @@ class ScriptProcess:
         self._timer: asyncio.TimerHandle | None = None
         self._rescan: asyncio.TimerHandle | None = None
 
+        if mode == "standby":
+            environ = {**launch.environ, COOKIE: waiting(launch.cookie)}
+            launch = replace(launch, environ=environ)
         with inherited(self.mark):
             self._popen, messages, self._output, commands = popen(launch, launch.order(mode))
         self._commands = os.fdopen(commands, "wb", buffering=0)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable  # noqa: F401 - in type comments
 
 CHECK, GO = b"c", b"g"
+COOKIE = "BGRSCRPT_RUN"
 LOOK = 30000  # ms between two looks at the files that were imported
 CAP_SYS_NICE = 1 << 23  # whoever has it may leave SCHED_IDLE again
 COMMANDS_AT = 201  # the descriptor of the pipe: scripts expect the small ones for theirs
@@ -63,6 +64,9 @@ class Standby:
             else:
                 os._exit(0)
         os.close(self.commands)
+        cookie = become_a_run()
+        if self.preloaded is not None:
+            self.preloaded.as_it_was[COOKIE] = cookie
         if self.is_stale():
             begin_anew()
 
@@ -87,6 +91,26 @@ class Standby:
         # type: () -> bool
         """Tell whether a file is not what it was when it was imported."""
         return any(stamp(file) != before for file, before in self.stamps.items())
+
+
+def become_a_run():
+    # type: () -> str
+    """Carry the cookie of the run from now on, also where others look: in /proc."""
+    before = os.environ.get(COOKIE, "")
+    head, _, run = before.rpartition("/~")
+    cookie = head + "/" + run if head else before
+    os.environ[COOKIE] = cookie
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            at = (b"\0" + file.read()).index(b"\0" + COOKIE.encode() + b"=")
+        with open("/proc/self/stat", "rb") as file:  # proc(5): env_start is the 50th field
+            start = int(file.read().rpartition(b")")[2].split()[47])
+        with open("/proc/self/mem", "r+b", 0) as memory:
+            memory.seek(start + at)
+            memory.write((COOKIE + "=" + cookie).encode() + b"\0")
+    except (OSError, ValueError, IndexError):
+        pass  # it is known by its session, and by what it inherits
+    return cookie
 
 
 def may_return():
