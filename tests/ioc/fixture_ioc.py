@@ -17,12 +17,16 @@ from typing import Any
 
 from bgrscrpt_ioc.ca.links import Limits
 from bgrscrpt_ioc.ca.pvs import InstancePVs
+from bgrscrpt_ioc.ca.records import RECORDS
 from bgrscrpt_ioc.ca.server import CaServer, PortInUseError
 from bgrscrpt_ioc.events import CommandFailed, Severity
 
 
 def say(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
+
+
+TEXTS = {record.name for record in RECORDS if record.kind == "waveform"}
 
 
 class FakeCommands:
@@ -57,7 +61,8 @@ class FakeCommands:
 
     def refresh(self, name: str) -> None:
         self.readings[name] = self.readings.get(name, 0) + 1
-        self._pvs.publish(name, self.readings[name])
+        if name not in TEXTS:  # which are as they were
+            self._pvs.publish(name, self.readings[name])
 
     def complete(self, command: str, failure: str = "", fault: str = "") -> None:
         future = self._pending[command].popleft()
