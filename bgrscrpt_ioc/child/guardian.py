@@ -80,8 +80,8 @@ def victims(sessions, mark):
 
 
 def end_cgroups(cgroups):
-    """Kill all in them and remove them; tell whether something still lives there."""
-    lives = False
+    """Kill all in them and remove them; tell whether one is still there."""
+    left = False
     for group in cgroups:
         with contextlib.suppress(OSError):  # not there; or a Linux before 5.14: `victims` finds it
             kill = os.open(group + "/cgroup.kill", os.O_WRONLY)
@@ -92,9 +92,8 @@ def end_cgroups(cgroups):
         for directory, _, _ in os.walk(group, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
-        with contextlib.suppress(OSError), open(group + "/cgroup.events") as file:
-            lives |= "populated 1" in file.read()
-    return lives
+        left |= os.path.isdir(group)  # what was killed has not ended yet
+    return left
 
 
 def main():
@@ -106,9 +105,9 @@ def main():
     deadline = time.monotonic() + PATIENCE
     stopped = set()
     while time.monotonic() < deadline:
-        lives = end_cgroups(sys.argv[2:])
+        left = end_cgroups(sys.argv[2:])
         found = victims(sessions, mark)
-        if not found and not lives:
+        if not found and not left:
             break
         # First all are stopped: what is killed while it forks leaves a child that nobody has seen.
         moving = found - stopped

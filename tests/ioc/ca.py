@@ -5,8 +5,11 @@ Everything is a process with a port of its own; nothing here sleeps and hopes.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -19,6 +22,8 @@ from typing import Any, Self
 
 HERE = Path(__file__).parent
 DEADLINE = 20.0  # s until a test that waits for something fails
+# Below those that Linux gives to whoever asks for any port; none twice to one run of the tests.
+_PORTS = itertools.cycle(random.SystemRandom().sample(range(10_000, 32_768), 22_768))
 
 ECA_NORMAL, ECA_GETFAIL, ECA_PUTFAIL, ECA_DISCONN, ECA_NOWTACCESS = 1, 152, 160, 192, 376
 STRING, INT, FLOAT, ENUM, CHAR, LONG, DOUBLE = range(7)
@@ -30,15 +35,19 @@ Message = dict[str, Any]
 
 
 def free_port() -> int:
-    """A port that is free for TCP and UDP on the loopback, and was not in use before."""
+    """A port that is free for TCP and UDP on the loopback, and stays so until it is used.
+
+    Not one of those that the kernel gives to whoever asks for any: a client would have it first.
+    """
     while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = next(_PORTS)
+        with (
+            contextlib.suppress(OSError),  # somebody's
+            socket.socket() as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
             return port
 
 
