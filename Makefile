@@ -40,11 +40,12 @@ run: install
 demo: install
 	@echo "The plot, in a browser:  http://127.0.0.1:8989"
 	@echo "The instrument, in another terminal:"
-	@echo "  export EPICS_CA_ADDR_LIST='127.0.0.1:5064 127.0.0.1:5068' EPICS_CA_AUTO_ADDR_LIST=NO"
+	@echo "  export EPICS_CA_ADDR_LIST='127.0.0.1:5064 127.0.0.1:5066 127.0.0.1:5068' EPICS_CA_AUTO_ADDR_LIST=NO"
 	@echo "  $(BIN)/bgrscrpt-ioc status --prefix $(DEMO)"
 	@echo "  camonitor $(DEMO)CS:SB:Temp_Sample $(DEMO)BGRSCRPT_01:STATUS $(DEMO)BGRSCRPT_01:MESSAGE"
 	@echo "  caput $(DEMO)DAE:BEGINRUNEX 1                 # a new run: the plot begins anew"
 	@echo "  caput $(DEMO)SIM:Temp_Sample:SEVR INVALID     # a gap in its line, until NO_ALARM"
+	@echo "  caput $(DEMO)ZFMAGFLD_01:SIM:FAIL 1             # an IOC that fails: see $(DEMO)BGRSCRPT_02:MESSAGE"
 	$(BIN)/bgrscrpt-ioc run --config scripts_examples/demo/demo.toml --state-dir var
 
 lint: install

@@ -12,7 +12,8 @@ from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.messages import Message, ScriptFailed
 from bgrscrpt_ioc.permissions import refusal
 from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.process import ScriptProcess, SpawnError
+from bgrscrpt_ioc.process import ScriptProcess
+from bgrscrpt_ioc.spawn import SpawnError
 
 TIMEOUT = 30.0  # s: an interpreter on a network disk may be slow, a hung one must not hang a put
 LINE = 500  # bytes of what an interpreter says that cannot say it our way

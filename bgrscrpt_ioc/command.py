@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.pipe import Pipe
 from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.process import Pipe
 
 
 async def run_command(

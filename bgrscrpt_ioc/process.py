@@ -1,4 +1,4 @@
-"""One script's processes: launch, what they write and say, signals, and the truth of their end.
+"""One script's processes: what they write and say, signals, and the truth of their end.
 
 It decides nothing: what an end means, and what to send when, is the lifecycle's.
 """
@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,22 +18,16 @@ from bgrscrpt_ioc import posix
 from bgrscrpt_ioc.events import Sign
 from bgrscrpt_ioc.launch import COOKIE, Launch, Mode, waiting
 from bgrscrpt_ioc.messages import Message, MessageReader, ScriptBegan, ScriptFailed
+from bgrscrpt_ioc.pipe import Pipe
 from bgrscrpt_ioc.posix import Process, Reaper
 from bgrscrpt_ioc.posix_cgroup import Cgroup
 from bgrscrpt_ioc.posix_mark import inherited, mark_of
+from bgrscrpt_ioc.spawn import popen
 
-CHUNK = 1 << 18  # bytes a read takes at most
-PACE = 0.005  # s between reads: a flood read at every wake-up costs seven times the CPU
 GRACE = 0.25  # s for helpers that end by themselves once the script has (multiprocessing has one)
 RESCAN = 0.02  # s between two looks at the process table: one look for a burst of deaths
 
 CHECK, GO = b"c", b"g"  # what an interpreter in standby is told
-
-NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
-
-
-class SpawnError(Exception):
-    """The interpreter could not be launched; the text names the file and says what to do."""
 
 
 class Listener(Protocol):
@@ -57,63 +49,6 @@ class Listener(Protocol):
 
     def cleared(self) -> None:
         """The last survivor is gone too. Not called when there was none."""
-
-
-class Pipe:
-    """The reading end of a pipe, read from the event loop at a bounded pace."""
-
-    def __init__(
-        self, fd: int, read: Callable[[bytes], None], behind: Callable[[], bool] = bool
-    ) -> None:
-        """Give what comes to `read`, but not while the reader is `behind` with it."""
-        self._fd, self._read, self._behind = fd, read, behind
-        self._loop = asyncio.get_running_loop()
-        self._pause: asyncio.TimerHandle | None = None
-        os.set_blocking(fd, False)
-        self._loop.add_reader(fd, self._ready)
-
-    def _ready(self) -> None:
-        if self._behind():
-            self._loop.remove_reader(self._fd)
-            self._pause = self._loop.call_later(PACE, self._resume)
-            return
-        data = self._take()
-        if data is None:
-            return
-        self._loop.remove_reader(self._fd)
-        if data:  # at EOF there is nothing more to wait for
-            # A full chunk means that the writer may be waiting for room: read on at once.
-            self._pause = self._loop.call_later(0 if len(data) == CHUNK else PACE, self._resume)
-
-    def _resume(self) -> None:
-        self._pause = None
-        self._loop.add_reader(self._fd, self._ready)
-
-    def _take(self, size: int = CHUNK) -> bytes | None:
-        """Read once; None when there is nothing now, empty at EOF."""
-        try:
-            data = os.read(self._fd, size)
-        except BlockingIOError:
-            return None
-        if data:
-            self._read(data)
-        return data
-
-    def drain(self) -> None:
-        """Read what is in the pipe now, and not what others add to it meanwhile."""
-        left = posix.readable(self._fd)
-        while left > 0:
-            data = self._take(min(left, CHUNK))
-            if not data:
-                return
-            left -= len(data)
-
-    def close(self) -> None:
-        """Stop reading, for good."""
-        self._loop.remove_reader(self._fd)
-        if self._pause is not None:
-            self._pause.cancel()
-        os.close(self._fd)
 
 
 class ScriptProcess:
@@ -313,53 +248,3 @@ class ScriptProcess:
         for pipe in self._pipes:
             pipe.drain()
             pipe.close()
-
-
-def popen(launch: Launch, order: bytes) -> tuple[subprocess.Popen[bytes], int, int, int]:
-    """Start the interpreter in a session of its own.
-
-    Returns it, the descriptors to read its messages and its output from, and its stdin's to write.
-    """
-    pipes: list[tuple[int, int]] = []
-    try:
-        for _ in range(3):
-            pipes.append(os.pipe())  # noqa: PERF401 - those made must be closed if one cannot be
-        (stdin, to_stdin), (messages, stdout), (output, stderr) = pipes
-        posix.enlarge_pipe(output)
-        write_order(to_stdin, order)
-        process = subprocess.Popen(  # noqa: S603 - the command is the configuration's, no client's
-            launch.command,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=launch.cwd,
-            env=dict(launch.environ),
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        for fd in (fd for pipe in pipes for fd in pipe):
-            os.close(fd)
-        raise SpawnError(why_not_spawned(launch, error)) from error
-    for fd in (stdin, stdout, stderr):
-        os.close(fd)
-    return process, messages, output, to_stdin
-
-
-def write_order(fd: int, order: bytes) -> None:
-    """Leave the order in the pipe, before there is anybody who could fail to read it."""
-    posix.enlarge_pipe(fd)
-    os.set_blocking(fd, False)
-    if os.write(fd, order) != len(order):
-        raise ValueError("`args`, `python_path` and `preload` are too long")
-
-
-def why_not_spawned(launch: Launch, error: OSError | ValueError) -> str:
-    """Say which of the files it was; the system's error names only one of them, if any."""
-    if isinstance(error, ValueError):
-        return str(error)
-    if not os.path.isdir(launch.cwd):  # noqa: PTH112 - Path.is_dir raises where we may not look
-        return f"cwd {launch.cwd} is not a directory: set `cwd` to one that exists"
-    if error.filename in (launch.cwd, str(launch.cwd)):
-        return f"cwd {launch.cwd} cannot be entered: {error.strerror}"
-    remedy = ": set `python` to a Python interpreter" if error.errno in NO_PROGRAM else ""
-    return f"cannot run {launch.python}: {error.strerror}{remedy}"

@@ -16,8 +16,9 @@ from bgrscrpt_ioc.events import Severity, Sign
 from bgrscrpt_ioc.launch import Launch
 from bgrscrpt_ioc.messages import CheckedAhead, Message, Prepared, Unprepared
 from bgrscrpt_ioc.output.output import Output, Publish
-from bgrscrpt_ioc.process import CHECK, Listener, ScriptProcess, SpawnError
+from bgrscrpt_ioc.process import CHECK, Listener, ScriptProcess
 from bgrscrpt_ioc.services import Services
+from bgrscrpt_ioc.spawn import SpawnError
 from bgrscrpt_ioc.usage import resident
 
 ENDING = 5.0  # s until a process that SIGKILL has not ended is the kernel's business

@@ -1,4 +1,4 @@
-"""One instance: carries out what its lifecycle wants, and publishes the state it is in.
+"""One instance: carries out what its lifecycle wants, and has the state it is in published.
 
 All decisions are the lifecycle's. Knows no Channel Access: commands come in as calls, readings go
 out through `publish(name, value, severity)`.
@@ -16,35 +16,26 @@ from itertools import count
 from typing import Any
 
 from bgrscrpt_ioc import events as ev
-from bgrscrpt_ioc import scriptfile
 from bgrscrpt_ioc.config.settings import InstanceSettings
 from bgrscrpt_ioc.confine import confinement
-from bgrscrpt_ioc.events import Clock, CommandFailed, Severity, State
+from bgrscrpt_ioc.events import Clock, CommandFailed, State
 from bgrscrpt_ioc.launch import Launch, launch
 from bgrscrpt_ioc.lifecycle import Lifecycle
 from bgrscrpt_ioc.output.output import Output, Publish
 from bgrscrpt_ioc.permissions import refusal
-from bgrscrpt_ioc.process import SpawnError
+from bgrscrpt_ioc.readings import USAGE, Readings
 from bgrscrpt_ioc.registry.pvrows import PvRow
 from bgrscrpt_ioc.run import Run
 from bgrscrpt_ioc.services import Services
+from bgrscrpt_ioc.spawn import SpawnError
 from bgrscrpt_ioc.standby import Reserve
 from bgrscrpt_ioc.state import KeptState, StateFile
-from bgrscrpt_ioc.usage import Usage
 from bgrscrpt_ioc.watch import Watch
 
 log = logging.getLogger("bgrscrpt_ioc.supervisor")
 
-USAGE = ("CPU", "MEMORY", "PROCS", "THREADS")
-LIVE = (
-    "UPTIME",
-    "RETRYIN",
-    "SCRIPT",
-    "SCRIPT:CHANGED",
-    "SCRIPT:MSG",
-    "SPARE:MEMORY",
-    *USAGE,
-)  # true only at the moment one looks
+SCRIPT = ("SCRIPT", "SCRIPT:CHANGED", "SCRIPT:MSG")
+LIVE = ("UPTIME", "RETRYIN", "SPARE:MEMORY", *SCRIPT, *USAGE)  # true only when one looks
 
 
 class Supervisor:
@@ -72,6 +63,7 @@ class Supervisor:
             instance.policy, instance.autorestart if autorestart is None else autorestart
         )
         self._run: Run | None = None
+        self._readings = Readings(instance, services, self._machine, output, publish)
         self._reserve = Reserve(
             self._launch,
             services,
@@ -80,14 +72,15 @@ class Supervisor:
             spare=instance.warm_spare,
             lost=self._settle_soon,
         )
+        self._refreshers = {
+            "UPTIME": self._readings.show_uptime,
+            "RETRYIN": self._readings.show_retry,
+            "SPARE:MEMORY": self._reserve.refresh,
+            **dict.fromkeys(SCRIPT, self._readings.look_at_script),
+            **dict.fromkeys(USAGE, self._readings.show_usage),
+        }
         self._checks = 0  # under way
         self._automatic_runs = 0
-        self._retry_at = 0.0
-        self._healthy = False
-        self._said: tuple[State | None, str] = (None, "")
-        self._look: scriptfile.Look | None = None
-        self._near: dict[str, str] = {}  # readings near their limit
-        self._warned = ""
         self._events: deque[ev.Event] = deque()
         self._handling = False
         self._tickets = count(1)
@@ -98,7 +91,7 @@ class Supervisor:
         publish("PYTHON", str(instance.python))
         publish("AUTORESTART", int(self._machine.autorestart))
         self.registry_changed()
-        self._publish_state()
+        self._readings.show_state(self._automatic_runs)
         if problem := self._kept.problem:
             self._publish("STATUS:MSG", problem)
             log.warning("%s: %s", instance.name, problem)
@@ -108,7 +101,7 @@ class Supervisor:
     def begin(self) -> None:
         """Do what `at_start` says. The IOC does not wait for it."""
         last = self.instance.at_start == "last" and self._kept.now.wanted is not False
-        self._look_at_script()
+        self._readings.look_at_script()
         if self.instance.at_start == "run" or last:
             self._post(ev.StartAsked(next(self._tickets), "the IOC at its start"))
         self._settle()
@@ -170,34 +163,7 @@ class Supervisor:
 
     def refresh(self, name: str) -> None:
         """Publish one of `LIVE` as it is now."""
-        if name == "UPTIME":
-            going = self._machine.state in (State.STARTING, State.RUNNING, State.STOPPING)
-            self._publish(name, self._run.uptime if self._run and going else 0.0)
-        elif name == "RETRYIN":
-            waiting = self._machine.state is State.BACKOFF
-            self._publish(name, max(0.0, self._retry_at - self._loop.time()) if waiting else 0.0)
-        elif name in ("SCRIPT", "SCRIPT:CHANGED", "SCRIPT:MSG"):
-            self._look_at_script()
-        elif name == "SPARE:MEMORY":
-            self._reserve.refresh()
-        elif name in USAGE:
-            usage = self._usage()
-            values = (usage.cpu, usage.memory, usage.processes, usage.threads)
-            for reading, value in zip(USAGE, values, strict=True):
-                self._publish(reading, value, Severity(reading in self._near))
-
-    def _watched(self) -> None:
-        """The run's use was compared with its limits."""
-        near = self._run.watch.near if self._run and self._run.watch else {}
-        if near.keys() != self._near.keys():
-            for reading in near.keys() - self._near.keys():
-                self._output.warn(near[reading])
-            machine = self._machine
-            text = "; ".join([machine.message, *near.values()])
-            self._publish("STATUS:MSG", text, max(machine.severity, Severity(bool(near))))
-        if near or self._near:
-            self._near = near
-            self.refresh("MEMORY")
+        self._refreshers[name]()
 
     def clock_set(self) -> None:
         """The wall clock was set: what it said at the start of the run is not true any more."""
@@ -206,34 +172,7 @@ class Supervisor:
 
     def registry_changed(self) -> None:
         """Publish how far the registry is with this instance."""
-        status = self._services.registry.status(self.instance.name)
-        self._publish("REGISTERED", int(status.registered), status.severity)
-        self._publish("REGISTRY:MSG", status.message, status.severity)
-
-    def _usage(self) -> Usage:
-        if self._run is None or self._run.process is None:
-            return Usage()
-        tree = self._run.process.tree(self._services.processes.read(self._run.since))
-        return self._run.meter.measure(tree)
-
-    def _publish_state(self) -> None:
-        machine = self._machine
-        self._publish("STATUS", int(machine.state), machine.severity)
-        if (machine.state, machine.message) != self._said:  # else what `check` has said stands
-            self._said = (machine.state, machine.message)
-            self._publish("STATUS:MSG", machine.message, machine.severity)
-            text = f"{machine.state.name.capitalize()}: {machine.message}"
-            self._output.remark(text)
-            if machine.severity:
-                log.warning("%s: %s", self.instance.name, text)
-            self.refresh("RETRYIN")
-            self.refresh("UPTIME")
-        self._publish("STARTS", machine.run)
-        self._publish("RESTARTS", self._automatic_runs)
-        if machine.healthy and not self._healthy:
-            self._publish("ERROR", "")
-            self._publish("TRACEBACK", "")
-        self._healthy = machine.healthy
+        self._readings.show_registration()
 
     # --- events and effects --------------------------------------------------------------------
 
@@ -248,10 +187,10 @@ class Supervisor:
                 effects = self._machine.handle(self._events.popleft())
                 for effect in effects:
                     if isinstance(effect, ev.SetTimer) and effect.clock is Clock.RETRY:
-                        self._retry_at = self._loop.time() + effect.delay
+                        self._readings.retry_at = self._loop.time() + effect.delay
                 for effect in effects:  # first: a start shall not wait for what follows
                     self._try_to_carry_out(effect)
-                self._publish_state()
+                self._readings.show_state(self._automatic_runs)
                 if self._machine.run or self._machine.wanted:  # else nobody has wanted anything
                     self._kept.set(replace(self._kept.now, wanted=self._machine.wanted))
             self._settle()
@@ -290,7 +229,7 @@ class Supervisor:
 
     def _spawn(self, number: int) -> None:
         self._automatic_runs += self._machine.automatic
-        run = self._run = Run(
+        run = self._run = self._readings.run = Run(
             number,
             self.instance.name,
             output=self._output,
@@ -315,10 +254,10 @@ class Supervisor:
             meter=run.meter,
             processes=self._services.processes,
             worker=self._services.worker,
-            looked=self._watched,
+            looked=self._readings.compared_with_limits,
         )
-        self._look_at_script()
-        self._in_background(self._publish_revision())
+        self._readings.look_at_script()
+        self._in_background(self._readings.show_revision())
 
     def _launch(self, run: str, *, now: bool) -> Launch:
         """How a run is launched: `now`, or when it comes to it."""
@@ -369,27 +308,3 @@ class Supervisor:
             problem = await self._check()
         finally:
             self._post(ev.Checked(ticket, problem))
-
-    async def _publish_revision(self) -> None:
-        script = self.instance.script
-        self._publish("SCRIPT:GIT", await scriptfile.git_revision(script, self._services.reaper))
-
-    def _look_at_script(self) -> None:
-        script, before = self.instance.script, self._look
-        self._services.worker.do(
-            f"look at the script of {self.instance.name}",
-            lambda: scriptfile.look(script, before),
-            self._looked,
-        )
-
-    def _looked(self, found: scriptfile.Look) -> None:
-        self._look = found
-        warning = "; ".join(filter(None, (found.open_to_others, self._services.open_config)))
-        severity = Severity.MINOR if warning else Severity.NO_ALARM
-        if warning and warning != self._warned:
-            log.warning("%s: %s", self.instance.name, warning)
-        self._warned = warning
-        self._publish("SCRIPT", str(self.instance.script), severity)
-        self._publish("SCRIPT:MSG", warning, severity)
-        running = self._run.began.sha256 if self._run and self._run.began else ""
-        self._publish("SCRIPT:CHANGED", int(bool(running) and found.sha256 != running))

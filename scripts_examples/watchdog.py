@@ -14,7 +14,7 @@ sys.path.insert(
 from general.utilities.restart_ioc_when_pv_in_alarm import restart_ioc_when_pv_in_alarm
 from server_common.helpers import register_ioc_start
 
-register_ioc_start("BGRSCRPT_01")
+register_ioc_start(os.environ.get("BGRSCRPT_NAME", "BGRSCRPT_01"))
 
 restart_ioc_when_pv_in_alarm(
     block_to_monitor="field_ZF_status",

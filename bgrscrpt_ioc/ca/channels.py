@@ -19,6 +19,7 @@ from bgrscrpt_ioc.ca.records import Record
 from bgrscrpt_ioc.events import Severity
 
 DBE_VALUE, DBE_LOG, DBE_ALARM = 1, 2, 4  # caeventmask.h
+LARGEST_CONVERSION = 1 << 22  # bytes of an array as other than its own type, made for each client
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +179,16 @@ def running_value(owner: Channel, field: str) -> Value | None:
     if field == "NORD":
         return len(owner.value)
     return None
+
+
+def no_reading(kind: ChannelType, count: int) -> Reading:
+    """Zeros, for one who gets nothing else; the status says so."""
+    count = count or 1
+    return Reading(wire.metadata(kind, wire.Meta()), wire.padded(b"", kind, count), count)
+
+
+def too_large(channel: Channel, kind: ChannelType, count: int) -> bool:
+    """Whether the value would take long to make: one as other than its own type, of many bytes."""
+    native = native_type(kind)
+    size = (count or channel.size) * (40 if native is ChannelType.STRING else 8)
+    return native is not channel.kind and size > LARGEST_CONVERSION

@@ -1,44 +1,27 @@
-"""What one client asks of the Channel Access server, and the answers; its monitors.
+"""What one client asks of the Channel Access server, and the answers.
 
-Nothing waits for a put, and nobody for a slow client: what that one does not take is replaced by
-what is newer.
+Nothing waits for a put, and nobody for a slow client.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import caproto as ca
-from caproto import ChannelType, native_type
+from caproto import ChannelType
 
 from bgrscrpt_ioc.ca import reads, wire
-from bgrscrpt_ioc.ca.channels import Channel, Reading
-from bgrscrpt_ioc.ca.guard import Guard
+from bgrscrpt_ioc.ca.channels import Channel, Reading, no_reading, too_large
+from bgrscrpt_ioc.ca.guard import Guard, asker
 from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.links import Links
 from bgrscrpt_ioc.ca.lookup import find, has
+from bgrscrpt_ioc.ca.monitors import Monitors
 from bgrscrpt_ioc.ca.puts import Writable
 
 LONGEST_NAME = 256  # characters of a user or host that are kept
-LARGEST_CONVERSION = 1 << 22  # bytes of an array as other than its own type, made for each client
-
-
-class Subscription:
-    """One monitor of one client."""
-
-    __slots__ = ("channel", "circuit", "count", "identity", "kind", "mask", "sid")
-
-    def __init__(self, circuit: Circuit, channel: Channel, request: Any) -> None:
-        self.circuit, self.channel = circuit, channel
-        self.kind, self.count = ChannelType(request.data_type), request.data_count
-        self.identity, self.mask, self.sid = request.subscriptionid, request.mask, request.sid
-
-    def changed(self) -> None:
-        """Have the client told."""
-        self.circuit.tell(self)
 
 
 class Circuit(Link):
@@ -62,23 +45,14 @@ class Circuit(Link):
         self._channels, self._port = channels, port
         self._user = self._claimed_host = ""
         self._served: dict[int, Channel] = {}  # by sid
-        self._subscriptions: dict[int, Subscription] = {}  # by what the client calls it
-        self._owed: dict[Subscription, None] = {}  # in the order of the changes
+        self._monitors = Monitors(self, self._reading)
         self._pending = 0  # puts
-        self._events_on = True
 
     def ended(self) -> None:
         """Forget the client. What it has commanded goes on."""
-        for channel in {each.channel for each in self._subscriptions.values()}:
-            channel.subscribers = tuple(
-                each
-                for each in channel.subscribers
-                if not isinstance(each, Subscription) or each.circuit is not self
-            )
-        self._links.subscriptions -= len(self._subscriptions)
+        self._links.subscriptions -= len(self._monitors)
         self._links.channels -= len(self._served)
-        self._subscriptions.clear()
-        self._owed.clear()
+        self._monitors.clear()
         for each in self._served, self._rights, self._readable:
             each.clear()
 
@@ -165,13 +139,8 @@ class Circuit(Link):
                 cid = self.protocol.channels_sid[sid].cid
                 self.send(ca.AccessRightsResponse(cid, rights))
                 if (rights ^ before) & ca.AccessRights.READ:
-                    self._tell_all(sid)
-
-    def _tell_all(self, sid: int) -> None:
-        """Tell the monitors of a channel that they may see it now, or may not."""
-        for subscription in self._subscriptions.values():
-            if subscription.sid == sid:
-                self.tell(subscription)
+                    for subscription in self._monitors.of(sid):  # may see it now, or may not
+                        self._monitors.tell(subscription)
 
     def _granted(self, sid: int, channel: Channel) -> ca.AccessRights:
         """What the client may do with a channel; remembered."""
@@ -191,21 +160,18 @@ class Circuit(Link):
         self._links.channels -= 1
         if self.protocol.channels_sid[request.sid].cid != request.cid:  # it may be another's
             raise ca.RemoteProtocolError(f"channel {request.sid} is not {request.cid}")
-        for subscription in [*self._subscriptions.values()]:
-            if subscription.sid == request.sid:
-                self._unsubscribe(subscription)
-                del self.protocol.event_add_commands[subscription.identity]
+        for subscription in self._monitors.of(request.sid):
+            self._unsubscribe(subscription.identity)
+            del self.protocol.event_add_commands[subscription.identity]
         self.send(ca.ClearChannelResponse(request.sid, request.cid))
 
     def _read(self, request: Any) -> None:
         channel = self._fresh(request)
         kind = request.data_type
-        if request.sid not in self._readable:
-            reading, status = no_reading(kind, request.data_count), ca.CAStatus.ECA_NORDACCESS
-        elif too_large(channel, kind, request.data_count):
+        if too_large(channel, kind, request.data_count):
             reading, status = Reading(b"", b"", 0), ca.CAStatus.ECA_TOLARGE
         else:
-            reading, status = self._reading(channel, kind, request.data_count)
+            reading, status = self._reading(request.sid, channel, kind, request.data_count)
         answer = ca.ReadNotifyResponse(
             reading.data, kind, reading.count, status, request.ioid, metadata=reading.metadata
         )
@@ -218,8 +184,10 @@ class Circuit(Link):
         return reads.answered(data, self._readable, self.send_bytes) if self._fast_reads else 0
 
     def _reading(
-        self, channel: Channel, kind: ChannelType, count: int
+        self, sid: int, channel: Channel, kind: ChannelType, count: int
     ) -> tuple[Reading, ca.CAStatus]:
+        if sid not in self._readable:
+            return no_reading(kind, count), ca.CAStatus.ECA_NORDACCESS
         try:
             return channel.read(kind, count), ca.CAStatus.ECA_NORMAL
         except wire.ConversionError:  # as base has it: zeros, and the status says so
@@ -315,19 +283,15 @@ class Circuit(Link):
 
     def _subscribe(self, request: Any) -> None:
         channel = self._fresh(request)
-        if request.subscriptionid in self._subscriptions:
+        if request.subscriptionid in self._monitors:
             raise ca.RemoteProtocolError(f"a second monitor {request.subscriptionid}")
         if too_large(channel, request.data_type, request.data_count):
             self._fail_subscription(request, channel, ca.CAStatus.ECA_TOLARGE)
-            return
-        if not self._may_have("subscriptions", len(self._subscriptions)):
+        elif not self._may_have("subscriptions", len(self._monitors)):
             self._fail_subscription(request, channel, ca.CAStatus.ECA_ADDFAIL)
-            return
-        self._links.subscriptions += 1
-        subscription = Subscription(self, channel, request)
-        self._subscriptions[request.subscriptionid] = subscription
-        channel.subscribers += (subscription,)
-        self.tell(subscription)
+        else:
+            self._links.subscriptions += 1
+            self._monitors.add(channel, request)
 
     def _fail_subscription(self, request: Any, channel: Channel, status: ca.CAStatus) -> None:
         del self.protocol.event_add_commands[request.subscriptionid]
@@ -335,58 +299,24 @@ class Circuit(Link):
         self.send(ca.ErrorResponse(request, cid, status, channel.name))
 
     def _cancel(self, request: Any) -> None:
-        subscription = self._subscriptions[request.subscriptionid]
-        self._unsubscribe(subscription)
+        count = self._unsubscribe(request.subscriptionid)
         self.send(
-            ca.EventCancelResponse(
-                request.data_type, request.sid, request.subscriptionid, subscription.count
-            )
+            ca.EventCancelResponse(request.data_type, request.sid, request.subscriptionid, count)
         )
 
-    def _unsubscribe(self, subscription: Subscription) -> None:
-        channel = subscription.channel
-        channel.subscribers = tuple(s for s in channel.subscribers if s is not subscription)
-        self._owed.pop(subscription, None)
-        del self._subscriptions[subscription.identity]
+    def _unsubscribe(self, identity: int) -> int:
         self._links.subscriptions -= 1
+        return self._monitors.remove(identity).count
 
     def _events_off(self, _request: Any) -> None:
-        self._events_on = False
+        self._monitors.switch(on=False)
 
     def _events_resume(self, _request: Any) -> None:
-        self._events_on = True
-        self.caught_up()
-
-    def tell(self, subscription: Subscription) -> None:
-        """Send what the channel reads now; later, and then the newest, to one who is behind."""
-        if self._owed or self.busy or not self._events_on:
-            self._owed[subscription] = None
-        else:
-            self._tell(subscription)
-
-    def _tell(self, subscription: Subscription) -> None:
-        kind = subscription.kind
-        if subscription.sid in self._readable:
-            reading, status = self._reading(subscription.channel, kind, subscription.count)
-        else:
-            reading, status = no_reading(kind, subscription.count), ca.CAStatus.ECA_NORDACCESS
-        self.send(
-            ca.EventAddResponse(
-                reading.data,
-                kind,
-                reading.count,
-                status,
-                subscription.identity,
-                metadata=reading.metadata,
-            )
-        )
+        self._monitors.switch(on=True)
 
     def caught_up(self) -> None:
-        """Tell what is owed, for as long as the client takes it."""
-        while self._owed and self._events_on and not self.busy:
-            subscription = next(iter(self._owed))
-            del self._owed[subscription]
-            self._tell(subscription)
+        """Tell the monitors what they have missed."""
+        self._monitors.catch_up()
 
     _ANSWERS: ClassVar[dict[type, Callable[[Circuit, Any], None]]] = {
         ca.ClearChannelRequest: _clear,
@@ -404,30 +334,3 @@ class Circuit(Link):
         ca.WriteNotifyRequest: _write,
         ca.WriteRequest: _write,
     }
-
-
-def no_reading(kind: ChannelType, count: int) -> Reading:
-    """Zeros, for one who gets nothing else; the status says so."""
-    count = count or 1
-    return Reading(wire.metadata(kind, wire.Meta()), wire.padded(b"", kind, count), count)
-
-
-def too_large(channel: Channel, kind: ChannelType, count: int) -> bool:
-    """Whether the value would take long to make: one as other than its own type, of many bytes."""
-    native = native_type(kind)
-    size = (count or channel.size) * (40 if native is ChannelType.STRING else 8)
-    return native is not channel.kind and size > LARGEST_CONVERSION
-
-
-def asker(user: str, claimed_host: str, peer: str) -> str:
-    """Who puts, as `user@host`, for messages and logs; not to be trusted.
-
-    The user is what the client claims: the protocol knows no more. So is the host where the client
-    is on this host; else it is the address that the connection comes from.
-    """
-    host = claimed_host if peer.startswith("127.") else peer
-    return f"{_name(user)}@{_name(host)}"
-
-
-def _name(text: str) -> str:
-    return re.sub(r"[^\w.\-]", "?", text)[:40] or "?"

@@ -5,6 +5,7 @@ Decides nothing itself: the rules are in access/.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import caproto as ca
@@ -55,3 +56,17 @@ def shown(values: Sequence[object], choices: Sequence[str]) -> str:
         return choices[value]
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return "".join(each if each.isprintable() else "?" for each in text)[:40]
+
+
+def asker(user: str, claimed_host: str, peer: str) -> str:
+    """Who puts, as `user@host`, for messages and logs; not to be trusted.
+
+    The user is what the client claims: the protocol knows no more. So is the host where the client
+    is on this host; else it is the address that the connection comes from.
+    """
+    host = claimed_host if peer.startswith("127.") else peer
+    return f"{_name(user)}@{_name(host)}"
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[^\w.\-]", "?", text)[:40] or "?"

@@ -314,10 +314,11 @@ def test_an_instrument_that_dies(plot: StartPlot, instrument: Instrument) -> Non
 
 
 def test_the_demonstration(tmp_path: Path) -> None:
-    """The IOC of `make demo` runs the instrument and a plot of it, whose points are in its state."""
-    port, instrument_port = free_port(), free_port()
-    environ = {"DEMO_IOC_PORT": str(port), "DEMO_INSTRUMENT_PORT": str(instrument_port)}
-    environ["BACKGROUND_PLOT_PORT"] = "0"
+    """The IOC of `make demo` has an instrument, a plot of it, and a watchdog of an IOC of its own."""
+    port = free_port()
+    others = ("INSTRUMENT", "ZFMAGFLD", "CONTROL", "CONSOLE")
+    environ = {f"DEMO_{name}_PORT": str(free_port()) for name in others}
+    environ |= {"DEMO_IOC_PORT": str(port), "BACKGROUND_PLOT_PORT": "0"}
     config = EXAMPLES / "demo" / "demo.toml"
     with Ioc(tmp_path, "--config", config, port=port, environ=environ) as ioc:
         ioc.wait_for("started at http")
@@ -325,4 +326,9 @@ def test_the_demonstration(tmp_path: Path) -> None:
         until(lambda: "Temperature (K)" in texts(url) and "value: 2" in "".join(texts(url)))
         with Client(port) as client:
             assert url in client.text(f"{P}BGRSCRPT_01:MESSAGE")
+            message = f"{P}BGRSCRPT_02:MESSAGE"
+            if shutil.which("procServ") is None:
+                assert "procServ is not installed" in client.text(f"{P}ZERO_FIELD:ERROR")
+                pytest.skip("procServ is not installed: sudo apt-get install procserv")
+            until(lambda: client.text(message) == "field_ZF_status is 'OK'")
         assert list((tmp_path / "state").rglob("background_plot_data_01.csv"))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import caproto as ca
 import pytest
 
-from bgrscrpt_ioc.ca.circuit import asker
+from bgrscrpt_ioc.ca.guard import asker
 from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.pvs import InstancePVs
 from bgrscrpt_ioc.ca.search import searched

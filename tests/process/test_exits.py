@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bgrscrpt_ioc.messages import ScriptBegan
-from bgrscrpt_ioc.process import SpawnError
+from bgrscrpt_ioc.spawn import SpawnError
 from tests.process.scripts import Runner, interpreters
 
 ALL = interpreters()

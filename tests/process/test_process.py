@@ -14,7 +14,7 @@ import pytest
 
 from bgrscrpt_ioc.events import Sign
 from bgrscrpt_ioc.messages import Said
-from bgrscrpt_ioc.process import CHUNK
+from bgrscrpt_ioc.pipe import CHUNK
 from tests.process.scripts import DEADLINE, Runner, alive
 
 DAEMON = """

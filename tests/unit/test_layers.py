@@ -20,14 +20,14 @@ LAYERS = {
         access.acf access.rules ca.records ca.fields config.macros registry.dbtrouble
         registry.pvrows""",
     "edges": """config.settings config.errors config.environment config.load state posix posix_mark
-        posix_cgroup posix_memory posix_locks files permissions launch confine process command guard
-        hold checker scriptfile usage worker output.writer output.console output.echo output.logdir
-        output.logfile output.logs output.output registry.wanted registry.ledger registry.iocdb
-        registry.dbconnection registry.registry""",
+        posix_cgroup posix_memory posix_locks files permissions launch confine pipe spawn process
+        command guard hold checker scriptfile usage worker output.writer output.console output.echo
+        output.logdir output.logfile output.logs output.output registry.wanted registry.ledger
+        registry.iocdb registry.dbconnection registry.registry""",
     "one script": "services watch run standby supervisor",
     "Channel Access": """access.inputs access.security access.putlog ca.wire ca.channels ca.kinds
-        ca.lookup ca.puts ca.guard ca.links ca.reads ca.link ca.listener ca.circuit ca.search
-        ca.server ca.procserv ca.pvs ca.dbfile""",
+        ca.lookup ca.puts ca.guard ca.links ca.reads ca.link ca.listener ca.monitors ca.circuit
+        ca.search ca.server ca.procserv ca.pvs ca.dbfile""",
     "one IOC": "ioc",
     "command line": "client cli",
 }
@@ -36,7 +36,7 @@ PURE = LAYERS["pure"].split()
 
 IMPURE = {"asyncio", "os", "signal", "socket", "subprocess", "threading", "time"}
 # All children are reaped in one place, so the IOC starts processes only where that is known of.
-STARTS_PROCESSES = {"process", "command", "guard"}
+STARTS_PROCESSES = {"spawn", "command", "guard"}
 PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
 HOMES = {
     "caproto": {name for name in LAYER if name.startswith("ca.")} | {"access.inputs"},
