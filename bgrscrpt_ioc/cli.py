@@ -25,6 +25,7 @@ from bgrscrpt_ioc.config.load import (
 )
 from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
 from bgrscrpt_ioc.events import CommandFailed
+from bgrscrpt_ioc.lean import without
 
 WRONG_USE = 2  # exit code of a command or configuration that cannot be understood
 INTERRUPTED = 130  # as shells say it of SIGINT
@@ -52,9 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)  # before the server is imported: a typo is told at once
     warning = open_config(arguments.config, settings)
+    return server()(settings, arguments.list_pvs, warning)
+
+
+def server() -> Callable[[IocSettings, bool, str], int]:
+    """Import what serves; asyncio without what encrypts, which nothing here does by it."""
+    with without("ssl"):
+        import asyncio  # noqa: F401
     from bgrscrpt_ioc.ioc import serve
 
-    return serve(settings, arguments.list_pvs, warning)
+    return serve
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ Collects every problem before it gives up; looks at no script and makes no direc
 
 from __future__ import annotations
 
-import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -199,7 +198,9 @@ class _Loading:
         if key == "python" and isinstance(value, str) and value and "/" not in value:
             # A bare name is looked for in PATH, as a shell does. Links are left as they are here
             # and below: a venv's python is the venv's only under its own name.
-            return shutil.which(value, path=self.environment.variables.get("PATH")) or value
+            from shutil import which  # brings all the archive formats along; few name it so
+
+            return which(value, path=self.environment.variables.get("PATH")) or value
         return _located(value, given.base) if key in _PATHS else value
 
 
