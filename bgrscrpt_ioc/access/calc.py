@@ -20,43 +20,55 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _CONSTANTS = {"PI": math.pi, "D2R": math.pi / 180, "R2D": 180 / math.pi}
+SMALLEST = 1 << 31  # of the negative 32-bit integers
 
 
 class CalcError(ValueError):
     """The expression is none; the text says what is wrong with it."""
 
 
+def _cast(value: float) -> int:
+    """A 32-bit integer as the C of a PC makes it: of what does not fit, NaN too, the smallest."""
+    return int(value) if -SMALLEST - 1 < value < SMALLEST else -SMALLEST
+
+
 def _whole(value: float) -> int:
-    """A 32-bit integer, as the bit operators take it."""
-    if math.isnan(value) or math.isinf(value):
-        return 0
-    bits = int(value) & 0xFFFFFFFF
-    return bits - (1 << 32) if bits >= 1 << 31 else bits
+    """A 32-bit integer, as the bit operators take it: by way of an unsigned one if it can be."""
+    if value < 0:
+        return _cast(value)
+    return _wrapped(int(value)) if value < 1 << 63 else 0
+
+
+def _wrapped(number: int) -> int:
+    bits = number & 0xFFFFFFFF
+    return bits - (1 << 32) if bits >= SMALLEST else bits
 
 
 def _divided(left: float, right: float) -> float:
     if right:
         return left / right
-    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left)
+    pole = math.copysign(math.inf, left) * math.copysign(1, right)
+    return math.nan if not left or math.isnan(left) else pole
 
 
 def _remainder(left: float, right: float) -> float:
-    divisor = _whole(right)
-    return math.nan if not divisor else math.fmod(_whole(left), divisor)
+    divisor = _cast(right)
+    return math.nan if not divisor else math.fmod(_cast(left), divisor)
 
 
 def _power(left: float, right: float) -> float:
     try:
-        found = math.pow(left, right)
+        return math.pow(left, right)
     except OverflowError:
-        return math.inf
+        pass
     except ValueError:
-        return math.inf if not left else math.nan
-    return found
+        if left:
+            return math.nan
+    return math.copysign(math.inf, left) if right % 2 == 1 else math.inf
 
 
 def _shifted(left: float, right: float) -> float:
-    return float(_whole(_whole(left) << (_whole(right) & 31)))
+    return float(_wrapped(_whole(left) << (_whole(right) & 31)))
 
 
 _Binary = Callable[[float, float], float]
@@ -86,16 +98,26 @@ _LEVELS: tuple[dict[str, _Binary], ...] = (
 )  # fmt: skip
 
 
-def _real(function: Callable[[float], float]) -> Callable[..., float]:
-    """NaN where the function has no value."""
+def _real(function: Callable[[float], float], at_0: float = math.nan) -> Callable[..., float]:
+    """As C has it: NaN where the function has no value, but for its pole at 0, if it has one."""
 
     def guarded(value: float) -> float:
         try:
             return function(value)
-        except (ValueError, OverflowError):
-            return math.nan
+        except OverflowError:
+            return math.inf
+        except ValueError:
+            return math.nan if value else at_0
 
     return guarded
+
+
+def _rounded(function: Callable[[float], int]) -> Callable[..., float]:
+    return lambda value: function(value) if math.isfinite(value) else value
+
+
+def _nearest(value: float) -> int:
+    return _cast(value + 0.5 if value >= 0 else value - 0.5)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -103,17 +125,17 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "SQRT": _real(math.sqrt),
     "SQR": _real(math.sqrt),
     "EXP": _real(math.exp),
-    "LOG": _real(math.log10),
-    "LOGE": _real(math.log),
-    "LN": _real(math.log),
-    "CEIL": _real(math.ceil),
-    "FLOOR": _real(math.floor),
-    "NINT": lambda value: _whole(value + 0.5 if value >= 0 else value - 0.5),
-    "INT": lambda value: _whole(value + 0.5 if value >= 0 else value - 0.5),
+    "LOG": _real(math.log10, -math.inf),
+    "LOGE": _real(math.log, -math.inf),
+    "LN": _real(math.log, -math.inf),
+    "CEIL": _rounded(math.ceil),
+    "FLOOR": _rounded(math.floor),
+    "NINT": _nearest,
+    "INT": _nearest,
     "MAX": lambda *values: math.nan if any(map(math.isnan, values)) else max(values),
     "MIN": lambda *values: math.nan if any(map(math.isnan, values)) else min(values),
     "ISNAN": lambda *values: any(map(math.isnan, values)),
-    "ISINF": math.isinf,
+    "ISINF": lambda value: math.copysign(math.isinf(value), value),
     "FINITE": lambda *values: all(map(math.isfinite, values)),
 }
 _UNARY: dict[str, Callable[[float], float]] = {

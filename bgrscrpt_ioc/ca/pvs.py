@@ -61,7 +61,7 @@ class InstancePVs:
         self._channels: dict[str, Channel] = {}
         for each in RECORDS:
             record = replace(each, size=log_tail) if each.name == "LOG" else each
-            self._channels[record.name] = self._channel(f"{prefix}{name}:{record.name}", record)
+            self._channels[record.name] = self._make(f"{prefix}{name}:{record.name}", record)
         self.pvdb = {channel.name: channel for channel in self._channels.values()}
         self._procserv: ProcServPVs | None = None
         if procserv_pvs:
@@ -90,11 +90,11 @@ class InstancePVs:
         if self._procserv is not None:
             self._procserv.published(name, value)
 
-    def watched(self, *names: str) -> bool:
-        """Has one of these a monitor?"""
-        return any(self._channels[name].subscribers for name in names)
+    def channel(self, name: str) -> Channel:
+        """The channel of a record."""
+        return self._channels[name]
 
-    def _channel(self, full_name: str, record: Record) -> Channel:
+    def _make(self, full_name: str, record: Record) -> Channel:
         if record.name == "AUTORESTART":
             return Writable(full_name, record, self._set_autorestart)
         if record.writable:

@@ -120,7 +120,8 @@ class Fixture:
         self._commands["BGRSCRPT_01"].complete(command, failure, fault)
 
     def _watched(self, *, pvs: list[str]) -> bool:
-        return self._pvs["BGRSCRPT_01"].watched(*pvs)
+        ours = self._pvs["BGRSCRPT_01"]
+        return any(ours.channel(name).subscribers for name in pvs)
 
     def _refreshed(self) -> dict[str, float]:
         return self._commands["BGRSCRPT_01"].readings
