@@ -35,6 +35,7 @@ ANSWER = 60.0  # s for a put to complete: it is a hang guard
 SETTINGS = """
 prefix = "{prefix}"
 [defaults]
+start_timeout = 5.0
 stop_timeout = 0.3
 backoff = 0.2
 backoff_max = 1.0
@@ -291,7 +292,7 @@ class Chaos:
 
     def _remove(self, path: Path) -> None:
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # the IOC may add to it meanwhile
         else:
             path.unlink(missing_ok=True)
 
@@ -309,10 +310,11 @@ class Chaos:
     def database_is_spoilt(self, name: str) -> None:
         by = self.random.choice(("nothing", "garbage", "directory"))
         self._remove(self.database)
-        if by == "garbage":
-            self.database.write_bytes(self.random.randbytes(5000))
-        elif by == "directory":
-            self.database.mkdir()
+        with contextlib.suppress(FileExistsError):  # the IOC was faster
+            if by == "garbage":
+                self.database.write_bytes(self.random.randbytes(5000))
+            elif by == "directory":
+                self.database.mkdir()
         self.clients[1].put_callback(f"{PREFIX}{name}:RESTART")
 
     def log_directory_is_spoilt(self, name: str) -> None:
@@ -322,7 +324,8 @@ class Chaos:
         elif by != "mode":
             self._remove(self.logs)
             if by == "file":
-                self.logs.write_text("no directory")
+                with contextlib.suppress(IsADirectoryError):  # the IOC was faster
+                    self.logs.write_text("no directory")
         self.clients[1].put_callback(f"{PREFIX}{name}:RESTART")
 
     def all_is_mended(self, name: str) -> None:
