@@ -38,7 +38,7 @@ from bgrscrpt_ioc.usage import ProcessTable
 from bgrscrpt_ioc.worker import Worker
 
 TICK = 1.0  # s between posts of what changes by itself, to those who watch it
-REST = 2.0  # s between two looks at the clock while nobody does: each costs some 0.3 ms of CPU
+REST = 3.0  # s between two looks at the clock while nobody does: each costs some 0.3 ms of CPU
 CLOSING = 5.0  # s that the registry, and then the log files, get to write what waits
 
 log = logging.getLogger("bgrscrpt_ioc")

@@ -1,6 +1,6 @@
 """The log files of all instances of an IOC: what they share, and what time does to them.
 
-Called once a second from the event loop; nothing here touches a disk, the writer's thread does.
+Called every few seconds from the event loop; nothing here touches a disk, the writer's thread does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bgrscrpt_ioc.output.output import Output, Publish, in_loop
 from bgrscrpt_ioc.output.writer import Writer
 
 APART = 0.1  # s between the new files of two instances at midnight: they may be hundreds
-STEP = 2.0  # s by which the clock must be off from one second to the next to have been set
+STEP = 2.0  # s by which the clock must be off from one look to the next to have been set
 
 log = logging.getLogger("bgrscrpt_ioc.logs")
 
