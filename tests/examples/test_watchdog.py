@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -83,26 +84,34 @@ def genie() -> tuple[str, str]:
     return prefix, name
 
 
-def arguments(*more: str) -> list[str]:
-    return [*more, "--python-path", str(SCRIPTS), "--heartbeat-timeout", "60"]
-
-
-def watch_a_restart(zero_field: ZeroField, directory: Path, script: Path, *options: str) -> str:
-    """The whole story, until the IOC is well again; the script's output."""
-    zero_field.start()
-    prefix = zero_field.prefix
+@contextlib.contextmanager
+def watching(
+    zero_field: ZeroField, directory: Path, script: Path, *options: str
+) -> Iterator[Instrument]:
+    """Our IOC runs the script, and a client looks on."""
+    given = ("--prefix", zero_field.prefix, "--python-path", str(SCRIPTS))
     with (
         Ioc(
             directory,
             script,
-            *arguments("--prefix", prefix, *options),
+            *given,
+            *("--heartbeat-timeout", "60"),
+            *options,
             port=zero_field.port,
             environ=zero_field.addresses,
         ) as ioc,
         Client(zero_field.port, **zero_field.addresses) as client,
     ):
         ioc.ready()
-        instrument = Instrument(zero_field, client)
+        yield Instrument(zero_field, client)
+
+
+def watch_a_restart(zero_field: ZeroField, directory: Path, script: Path, *options: str) -> str:
+    """The whole story, until the IOC is well again; the script's output."""
+    zero_field.start()
+    prefix = zero_field.prefix
+    with watching(zero_field, directory, script, *options) as instrument:
+        client = instrument.client
         block, status = instrument.monitor(f"CS:SB:{BLOCK}"), instrument.monitor(STATUS)
         instrument.until_message(f"{BLOCK} is 'OK'")
         assert client.put(f"{prefix}ZFMAGFLD_01:SIM:FAIL", 1) == ECA_NORMAL
@@ -156,18 +165,7 @@ def test_it_gives_up(zero_field: ZeroField, tmp_path: Path) -> None:
         SCRIPT % "[], 10, 0.2, severities=['INVALID'], max_restarts=2"
     )  # by severity alone
     zero_field.start("--fail-after", "0")
-    with (
-        Ioc(
-            tmp_path,
-            script,
-            *arguments("--prefix", zero_field.prefix),
-            port=zero_field.port,
-            environ=zero_field.addresses,
-        ) as ioc,
-        Client(zero_field.port, **zero_field.addresses) as client,
-    ):
-        ioc.ready()
-        instrument = Instrument(zero_field, client)
+    with watching(zero_field, tmp_path, script) as instrument:
         instrument.until_message("ALARM: ")
         (alarm,) = (each for each in instrument.messages() if each.startswith("ALARM: "))
         assert alarm.startswith(f"ALARM: {BLOCK} is ")  # in error, or not yet connected again
@@ -179,21 +177,11 @@ def test_a_block_that_comes_later(zero_field: ZeroField, tmp_path: Path) -> None
     """It says once that there is no such block, and finds it when there is."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT % f"['{BAD}'], wait_for_polling=0.2")
-    with (
-        Ioc(
-            tmp_path,
-            script,
-            *arguments("--prefix", zero_field.prefix),
-            port=zero_field.port,
-            environ=zero_field.addresses,
-        ) as ioc,
-        Client(zero_field.port, **zero_field.addresses) as client,
-    ):
-        ioc.ready()
-        instrument = Instrument(zero_field, client)
+    with watching(zero_field, tmp_path, script) as instrument:
         instrument.until_message(f"{BLOCK}: no such block, or not connected")
-        beats = client.get(f"{zero_field.prefix}BGRSCRPT_01:HEARTBEAT")
-        until(lambda: client.get(f"{zero_field.prefix}BGRSCRPT_01:HEARTBEAT") > beats + 3)
+        beat = f"{zero_field.prefix}BGRSCRPT_01:HEARTBEAT"
+        beats = instrument.client.get(beat)
+        until(lambda: instrument.client.get(beat) > beats + 3)
         zero_field.start()
         instrument.until_message(f"{BLOCK} is 'OK'")
         told = instrument.messages()
