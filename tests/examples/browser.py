@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,13 @@ class Page:
             await asyncio.sleep(0.05)
         return value
 
-    async def picture(self) -> Image.Image:
-        """What a user sees now."""
-        answer = await self.ask("Page.captureScreenshot", format="png")
-        return Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")
+    async def picture_with(self, shown: Callable[[Image.Image], Any]) -> Image.Image:
+        """What a user sees, as soon as that is in it."""
+        while True:
+            answer = await self.ask("Page.captureScreenshot", format="png")
+            picture = Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")
+            if shown(picture):
+                return picture
 
 
 @contextlib.asynccontextmanager
