@@ -64,8 +64,8 @@ class Page:
     async def picture_with(self, shown: Callable[[Image.Image], Any]) -> Image.Image:
         """What its canvas shows, as soon as that is in it.
 
-        Not `Page.captureScreenshot`: asked again and again on a busy machine, headless Chromium 156 answers
-        "Not attached to an active page", or never (8 of 21 runs).
+        Not `Page.captureScreenshot`: asked again and again on a busy machine, headless Chromium
+        156 answers "Not attached to an active page", or never (8 of 21 runs).
         """
         while True:
             data = await self.until("document.querySelector('canvas')?.toDataURL()")
