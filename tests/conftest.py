@@ -10,8 +10,14 @@ import pytest
 
 
 def pytest_sessionstart() -> None:
-    """Undo what `make test &` of a shell script does: its programs are born with SIGINT ignored."""
+    """Undo for our children what `nohup` and a shell script's `&` do: they ignore signals.
+
+    A signal that a program ignores, its children are born ignoring; one it handles, they are not.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(wrapper=True)
