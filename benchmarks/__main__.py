@@ -1,28 +1,62 @@
-"""All figures that have peers, in one table: `python -m benchmarks`."""
+"""All figures that have peers, beside their goals: `python -m benchmarks [PART ...]`.
+
+Writes them into the page that shows them, `docs/reference/performance.md`, and says which goals
+were missed.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
+import time
+from pathlib import Path
 
-from benchmarks import hosts, logs, rates, serving, starts
-from benchmarks.kit import table
+from benchmarks import hosts, logs, published, rates, serving, starts, web
+from benchmarks.kit import Row, table
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "performance.md"
+PARTS = {
+    "starts": starts, "logs": logs, "serving": serving, "rates": rates, "hosts": hosts,
+    "published": published, "web": web,
+}  # fmt: skip
 
 
 def main() -> None:
-    """Measure, and say on what."""
-    parts = (
-        [starts, logs, serving, rates, hosts]
-        if os.geteuid() == 0
-        else [starts, logs, serving, rates]
+    """Measure, write the page, and print what was found."""
+    names = sys.argv[1:] or list(PARTS)
+    if os.geteuid() != 0 and "hosts" in names:
+        print("hosts: left out, it needs root", file=sys.stderr)
+        names.remove("hosts")
+    host = f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}"
+    host += f", {platform.system()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    page = filled(PAGE.read_text("utf-8"), "host", f"The figures below are of {host} at the begin.")
+    every: list[Row] = []
+    for name in names:
+        began = time.monotonic()
+        rows = list(PARTS[name].rows())
+        print(f"{name}: {time.monotonic() - began:.0f} s\n{table(rows)}\n", flush=True)
+        page = filled(page, name, table(rows))
+        every += rows
+    PAGE.write_text(page, "utf-8")
+    missed = [row.figure for row in every if row.verdict == "MISSED"]
+    met = sum(row.verdict == "met" for row in every)
+    print(f"{met} goals met, {len(missed)} missed: {'; '.join(missed)}\n{PAGE} is written.")
+
+
+def filled(page: str, part: str, text: str) -> str:
+    """Return the page with `text` between the marks of this part."""
+    begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
+    whole, number = re.subn(
+        f"(?<={re.escape(begin)}).*?(?={re.escape(end)})",
+        lambda _: f"\n{text}\n\n",
+        page,
+        flags=re.DOTALL,
     )
-    print(f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores\n")
-    rows = []
-    for part in parts:
-        print(f"{part.__name__} ...", file=sys.stderr)
-        rows += part.rows()
-    print(table(rows))
+    if number != 1:
+        raise ValueError(f"{PAGE}: no place for {part}")
+    return whole
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.kit import Row, median, table, until
-from tests.ioc.ca import Client, ca_environ
+from benchmarks.rig.ca import Client, ca_environ
 
 SCRIPTS = 100  # on each host
 PORT = 5064
@@ -57,7 +57,7 @@ def ioc(number: int, namespace: str, address: str) -> Iterator[None]:
         (directory / "script.py").write_text(TRIVIAL)
         tables = "".join(f'[instance.{each}]\nscript = "script.py"\n' for each in names(number))
         (directory / "ioc.toml").write_text(f'prefix = "TE:"\necho = false\n{tables}')
-        command = [sys.executable, "-m", "bgrscrpt_ioc.cli", "run", "--config"]
+        command = [sys.executable, "-m", "bgrscrpt_ioc", "run", "--config"]
         command += [f"{directory}/ioc.toml", "--state-dir", name, "--interface", address]
         process = subprocess.Popen(  # noqa: S603 - our own command
             ["ip", "netns", "exec", namespace, *command],  # noqa: S607 - iproute2

@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DEADLINE = 60.0  # s until a measurement that waits for something gives up
+DEADLINE = 300.0  # s until a measurement gives up: some peers take a minute on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure: ours, each peer's of the same run, and what the ratio to the first should be."""
+    """One figure: ours, and each peer's of the same run.
+
+    Attributes:
+        goal: `<= 1.1` or `>= 4` of the ratio, `<= 40 MB` of the figure itself; "": there is none.
+        against: the peer that the ratio is to; the first one, if it is not said.
+    """
 
     figure: str
     unit: str
     ours: float
     peers: dict[str, float]
     goal: str = ""
+    against: str = ""
 
     @property
     def ratio(self) -> float:
-        """Ours to the first peer's."""
-        return self.ours / next(iter(self.peers.values())) if self.peers else float("nan")
+        """Ours to the peer's."""
+        if not self.peers:
+            return float("nan")
+        return self.ours / self.peers[self.against or next(iter(self.peers))]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is met; empty where there is none."""
+        found = re.fullmatch(r"(<=|>=) ([\d.]+)( \S.*)?", self.goal)
+        if found is None:
+            return ""
+        value, bound = self.ours if found[3] else self.ratio, float(found[2])
+        return "met" if (value <= bound if found[1] == "<=" else value >= bound) else "MISSED"
 
 
 def table(rows: Iterable[Row]) -> str:
     """All rows, in Markdown."""
-    lines = ["| figure | ours | peers | ratio | goal |", "|---|---|---|---|---|"]
+    lines = ["| figure | ours | peers | ratio | goal | |", "|---|---|---|---|---|---|"]
     for row in rows:
         peers = ", ".join(f"{name} {shown(value)}" for name, value in row.peers.items())
-        ratio = f"{row.ratio:.3g}" if row.peers else ""
+        ratio = f"{row.ratio:.2g}" if row.peers else ""
+        if row.against:
+            ratio += f" ({row.against})"
         ours = f"{shown(row.ours)} {row.unit}"
-        lines.append(f"| {row.figure} | {ours} | {peers} | {ratio} | {row.goal} |")
+        lines.append(f"| {row.figure} | {ours} | {peers} | {ratio} | {row.goal} | {row.verdict} |")
     return "\n".join(lines)
 
 

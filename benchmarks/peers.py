@@ -13,8 +13,8 @@ from typing import Protocol, Self
 from xmlrpc.client import ServerProxy
 
 from benchmarks.kit import until
-from tests.ioc.ca import Client, free_port
-from tests.ioc.iocs import Ioc
+from benchmarks.rig.ca import Client, free_port
+from benchmarks.rig.iocs import Ioc
 
 PREFIX = "TE:"
 PV = f"{PREFIX}BGRSCRPT_01:"
@@ -198,29 +198,22 @@ class Ours:
     """This IOC, commanded by a client over libca."""
 
     def __init__(self, python: str, script: Path, directory: Path, *options: str) -> None:
-        self.name = "ours, warm" if "--warm-spare" in options else "ours"
+        self.name = "ours, preload" if "--preload" in options else "ours"
         self._ioc = Ioc(
             directory,
             *(script, "--prefix", PREFIX, "--python", python, "--no-echo"),
             *options,
         )
-        self._is_warm = "--warm-spare" in options
 
     def __enter__(self) -> Self:
         self._ioc.ready()
         self.client = Client(self._ioc.port)
         self.client.connect(f"{PV}RESTART")
-        self.prepare()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.kill()
         self._ioc.__exit__()
-
-    def prepare(self) -> None:
-        """Wait until the spare is ready."""
-        if self._is_warm:
-            until(lambda: self.client.text(f"{PV}SPARE").startswith("ready"), "the spare")
 
     def restart(self) -> None:
         """Put to RESTART."""

@@ -11,15 +11,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.kit import Row, median, percentile, table, until
 from benchmarks.raw import CHAR, ENUM, EVENT_ADD, READ_NOTIFY, TIME, WRITE_NOTIFY, Raw
-from tests.ioc.ca import HERE, ca_environ, free_port
-from tests.ioc.iocs import FOREVER, Ioc
+from benchmarks.rig.ca import HERE, ca_environ, free_port
+from benchmarks.rig.iocs import FOREVER, Ioc
 
 PV = "TE:BGRSCRPT_01:"
-SECONDS = 2.0
+ROUNDS = 5
+SECONDS = 0.4  # of each round
 IN_FLIGHT = 64
 TEMPLATE = Path(__file__).parents[1] / "db" / "bgrscrpt.template"
 
@@ -69,11 +71,11 @@ def serving(command: list[str]) -> Iterator[int]:
         process.communicate()
 
 
-def answers(port: int) -> bool:
-    """Does anybody serve there?"""
+def answers(port: int, name: str = "STATUS") -> bool:
+    """Does anybody serve this PV there?"""
     try:
         with Raw(port) as client:
-            client.create(f"{PV}STATUS")
+            client.create(f"{PV}{name}")
     except OSError:
         return False
     return True
@@ -118,20 +120,32 @@ def puts(port: int, in_flight: int) -> float:
     """Puts with callback to AUTORESTART, per second."""
     with Raw(port) as client:
         (sid,) = client.create(f"{PV}AUTORESTART")
-        request = b"".join(client.put(sid, number % 2, number) for number in range(in_flight))
+        requests = [
+            b"".join(client.put(sid, (first + number) % 2, number) for number in range(in_flight))
+            for first in (0, 1)
+        ]
 
         def step() -> int:
-            client.socket.sendall(request)
-            client.count(WRITE_NOTIFY, in_flight)
-            return in_flight
+            for request in requests:  # each put changes the value
+                client.socket.sendall(request)
+                client.count(WRITE_NOTIFY, in_flight)
+            return 2 * in_flight
 
         return rate(step)
+
+
+def switched_on(client: Raw) -> int:
+    """The sid of AUTORESTART, which is 1 now: a put of 0 changes it."""
+    (sid,) = client.create(f"{PV}AUTORESTART")
+    client.socket.sendall(client.put(sid, 1, 0))
+    client.count(WRITE_NOTIFY, 1)
+    return sid
 
 
 def to_monitor(port: int, spacing: float) -> list[float]:
     """From a put to AUTORESTART to the monitor of another client; ms of each."""
     with Raw(port) as putter, Raw(port) as watcher:
-        (sid,) = putter.create(f"{PV}AUTORESTART")
+        sid = switched_on(putter)
         watcher.subscribe(watcher.create(f"{PV}AUTORESTART")[0], TIME + ENUM)
         watcher.message()
         found: list[float] = []
@@ -150,7 +164,7 @@ def updates(port: int, clients: int) -> float:
     with ExitStack() as stack:
         putter = stack.enter_context(Raw(port))
         watchers = [stack.enter_context(Raw(port)) for _ in range(clients)]
-        (sid,) = putter.create(f"{PV}AUTORESTART")
+        sid = switched_on(putter)
         for watcher in watchers:
             watcher.subscribe(watcher.create(f"{PV}AUTORESTART")[0], TIME + ENUM)
             watcher.message()
@@ -166,36 +180,52 @@ def updates(port: int, clients: int) -> float:
         return rate(step)
 
 
-FIGURES: dict[str, tuple[str, Callable[[int], float], str]] = {
-    "get, 64 in flight": ("/s", pipelined, ">= 50"),
-    "get, one at a time, median": (
-        "us", lambda port: median(single(port, "STATUS", TIME + ENUM)), "<= 0.4",
+@dataclass(frozen=True)
+class Figure:
+    """How one figure is measured, of a server at a port, and its goal (see `Row`)."""
+
+    unit: str
+    measure: Callable[[int], float]
+    goal: str = ""
+    against: str = ""
+
+
+FIGURES = {
+    "get, 64 in flight": Figure("/s", pipelined, ">= 50"),
+    "get, one at a time, median": Figure(
+        "us", lambda port: median(single(port, "STATUS", TIME + ENUM)), "<= 0.4"
     ),
-    "get, one at a time, 99 %": (
-        "us", lambda port: percentile(single(port, "STATUS", TIME + ENUM), 0.99), "<= 1",
+    "get, one at a time, 99 %": Figure(
+        "us", lambda port: percentile(single(port, "STATUS", TIME + ENUM), 0.99), "<= 1"
     ),
-    "get of 4 kB, median": (
-        "us", lambda port: median(single(port, "TRACEBACK", CHAR, 0)), "",
+    "get of 4 kB, median": Figure("us", lambda port: median(single(port, "TRACEBACK", CHAR, 0))),
+    "put with callback, one at a time": Figure("/s", lambda port: puts(port, 1), ">= 1"),
+    "put with callback, 64 in flight": Figure("/s", lambda port: puts(port, IN_FLIGHT), ">= 4"),
+    "put to monitor, 1 ms apart, median": Figure(
+        "ms", lambda port: median(to_monitor(port, 0.001)), "<= 2 ms"
     ),
-    "put with callback, one at a time": ("/s", lambda port: puts(port, 1), ""),
-    "put with callback, 64 in flight": ("/s", lambda port: puts(port, IN_FLIGHT), ">= 4"),
-    "put to monitor, 1 ms apart, median": (
-        "ms", lambda port: median(to_monitor(port, 0.001)), "<= 2 ms",
+    "put to monitor, 30 ms apart, median": Figure(
+        "ms", lambda port: median(to_monitor(port, 0.03)), "<= 2 ms"
     ),
-    "put to monitor, 30 ms apart, median": (
-        "ms", lambda port: median(to_monitor(port, 0.03)), "<= 2 ms",
+    "monitor updates to 1 client": Figure("/s", lambda port: updates(port, 1)),
+    "monitor updates to 10 clients": Figure(
+        "/s", lambda port: updates(port, 10), ">= 0.5", "C engine"
     ),
-    "monitor updates to 1 client": ("/s", lambda port: updates(port, 1), ""),
-    "monitor updates to 10 clients": ("/s", lambda port: updates(port, 10), ""),
-}  # fmt: skip
+}
 
 
 def rows() -> Iterator[Row]:
-    """Measure; the three servers run side by side."""
+    """Measure; the three servers run side by side, and have their rounds in turn."""
     with ours() as own, bare() as caproto, engine() as c:
-        for figure, (unit, measure, goal) in FIGURES.items():
-            peers = {"caproto": measure(caproto), "C engine": measure(c)}
-            yield Row(figure, unit, measure(own), peers, goal)
+        servers = {"ours": own, "caproto": caproto, "C engine": c}
+        for name, figure in FIGURES.items():
+            found: dict[str, list[float]] = {server: [] for server in servers}
+            for _ in range(ROUNDS):
+                for server, port in servers.items():
+                    found[server].append(figure.measure(port))
+            peers = {server: median(values) for server, values in found.items()}
+            own_figure = peers.pop("ours")
+            yield Row(name, figure.unit, own_figure, peers, figure.goal, figure.against)
 
 
 if __name__ == "__main__":

@@ -78,9 +78,9 @@ class Raw:
         while number:
             number -= self.message()[0] == command
 
-    def get(self, sid: int, kind: int, count: int = 1) -> bytes:
+    def get(self, sid: int, kind: int, count: int = 1, ioid: int = 7) -> bytes:
         """The bytes of a read with its answer to come."""
-        return HEADER.pack(READ_NOTIFY, 0, kind, count, sid, 7)
+        return HEADER.pack(READ_NOTIFY, 0, kind, count, sid, ioid)
 
     def put(self, sid: int, value: int, ioid: int) -> bytes:
         """The bytes of a put with callback of a DBR_ENUM."""

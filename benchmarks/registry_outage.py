@@ -11,9 +11,9 @@ import time
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
-from tests.ioc.ca import Client
-from tests.ioc.iocs import FOREVER, Ioc
-from tests.registry.mariadb import MariaDb
+from benchmarks.rig.ca import Client
+from benchmarks.rig.iocs import FOREVER, Ioc
+from benchmarks.rig.mariadb import MariaDb
 
 SECONDS = 8.0
 STATUS = "TE:BGRSCRPT_01:STATUS"

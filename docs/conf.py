@@ -1,7 +1,7 @@
-"""Has Sphinx make the pages of README.md and docs/ into HTML: `make docs`. Warnings are errors.
+"""Makes HTML of README.md and docs/ with Sphinx and the theme furo: `make docs`.
 
-The pages stay plain Markdown that reads well where the source is; nothing here adds to them but the
-order of the contents.
+Warnings are errors. The pages stay plain Markdown that reads well in the source tree; this file adds
+only the contents of the sidebar.
 """
 
 from __future__ import annotations
@@ -11,29 +11,28 @@ import sphinx.application
 project = "bgrscrpt_ioc"
 copyright = "the authors of bgrscrpt_ioc, BSD-3-Clause"  # noqa: A001 - Sphinx's name
 extensions = ["myst_parser"]
-include_patterns = ["README.md", "CHANGELOG.md", "docs/**.md"]
+include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**.md"]
 root_doc = "README"
 nitpicky = True
 myst_heading_anchors = 3
-html_theme = "alabaster"
-html_theme_options = {"description": "keeps an instrument's background scripts running"}
+html_title = "bgrscrpt_ioc"
+html_theme = "furo"
+html_theme_options = {"navigation_with_keys": True}
 html_show_sourcelink = False
 html_copy_source = False
 
-CONTENTS = """
-```{toctree}
-:hidden:
-:glob:
-docs/README
-docs/tutorials/*
-docs/how-to/*
-docs/examples/*
-docs/reference/*
-docs/explanations/*
-docs/explanations/decisions/*
-CHANGELOG
-```
-"""
+SIDEBAR = {
+    "Begin": ("docs/README", "docs/tutorials/*"),
+    "How to": ("docs/how-to/*",),
+    "Examples": ("docs/examples/*",),
+    "Look up": ("docs/reference/*", "CHANGELOG"),
+    "Understand": ("docs/explanations/*", "CONTRIBUTING"),
+    "Decisions": ("docs/explanations/decisions/*",),
+}
+CONTENTS = "".join(
+    "\n```{toctree}\n:hidden:\n:glob:\n:caption: " + caption + "\n" + "\n".join(pages) + "\n```\n"
+    for caption, pages in SIDEBAR.items()
+)
 
 
 def setup(app: sphinx.application.Sphinx) -> None:

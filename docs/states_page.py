@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from bgrscrpt_ioc.events import (
+from bgrscrpt_ioc.lifecycle.events import (
     AutorestartSet,
     Began,
     Checked,
@@ -20,63 +20,69 @@ from bgrscrpt_ioc.events import (
     Elapsed,
     Event,
     Exited,
+    PartDied,
     Policy,
     RestartAsked,
     Severity,
     ShutdownAsked,
+    StacksTaken,
     StartAsked,
     State,
     StopAsked,
 )
-from bgrscrpt_ioc.lifecycle import Lifecycle
+from bgrscrpt_ioc.lifecycle.table import Lifecycle
 
 PAGE = """# States
 
 {made}
-`STATUS` is one of these; `STATUS:MSG` says why. The table below is the lifecycle's own, tried out event by
-event.
+`STATUS` shows one of these states, and `STATUS:MSG` the reason. [At two in the morning](../how-to/at-two-in-the-morning.md)
+says what to do about each of them.
 
 {states}
-## What leads from one to the other
+## Which state follows
 
-A put with callback to START or RESTART completes in `Running`, one to STOP in `Stopped`.
+A put with callback to START or RESTART completes in `Running`, one to STOP in `Stopped`. The table is made by a program that
+tries every event on the IOC's own lifecycle.
 
 {changes}
-What is not in the table changes no state.
+An event that is not in the table changes no state.
 
-- *It ends* in `Starting`: a failure, with whatever exit code.
-- After a failure: `Backoff`; `Failed` with `restart = "never"`, AUTORESTART off, or `start_limit` failures in a
-  row. After exit code 0: `Finished`; `Backoff` with `restart = "always"`.
-- `Stopping` leads to what was asked for, `Stopped` or `Starting`. If nobody has asked, since the script ended and
-  left processes, or was too slow, or hung: to what would have followed its end.
-- RESTART of a script that runs compiles it first. One that does not compile changes nothing, and the put fails.
-- STOP does not wait: it makes every START and RESTART before it fail.
+- *The script ends* in `Starting`: this is a failure, whatever the exit code is.
+- After a failure, the state is `Backoff`. It is `Failed` with `restart = "never"`, with AUTORESTART off, and after `start_limit`
+  failures in a row. After exit code 0, the state is `Finished`, or `Backoff` with `restart = "always"`.
+- After `Stopping` comes what was asked for, `Stopped` or `Starting`. If nobody asked, because the script ended and left
+  processes, was too slow, or hung, then the state is the one that follows the end of a script.
+- RESTART of a script that runs compiles the script first. If it does not compile, nothing changes, and the put fails.
+- STOP does not wait. All earlier START and RESTART commands fail.
 
-## How long it takes
+## How long a state lasts
 
-| in | for | then |
+| state | time limit | then |
 |---|---|---|
-| `Starting` | `start_timeout` | it is stopped, which counts as a failure |
-| `Running` | `healthy_after` | the failures before are forgotten |
-| `Running`, no `alive()` | `heartbeat_timeout` | MAJOR alarm; with `restart_when_hung` it is stopped, a failure |
-| `Stopping` | `stop_timeout` | after SIGINT to the script SIGTERM to its process group, then SIGKILL to all it has started |
-| `Backoff` | `backoff`, doubled with each failure in a row up to `backoff_max` | it is started again |
+| `Starting` | `start_timeout` | The IOC stops the script. This counts as a failure. |
+| `Running` | `healthy_after` | The IOC forgets earlier failures. |
+| `Running`, without `alive()` | `heartbeat_timeout` | `STATUS` is in MAJOR alarm, and `STACK:TEXT` has the stacks. With `restart_when_hung` the IOC then stops the script, which counts as a failure. |
+| `Stopping` | `stop_timeout` | After `stop_signal` to the script, the IOC sends SIGTERM to its process group, then SIGKILL to all processes that the script has started. |
+| `Backoff` | `backoff`, doubled with each failure in a row up to `backoff_max` | The IOC starts the script again. |
 
-The defaults are in [settings](settings.md).
+[Settings](settings.md) has the defaults.
 """
 
 MEANINGS = {
-    State.STOPPED: "never started, or stopped by a user or with the IOC",
-    State.STARTING: "the interpreter is launched, the script's first line not reached",
-    State.RUNNING: "the script executes; in alarm while it misses its heartbeat",
-    State.STOPPING: "asked to stop, or its own process ended; something of its tree still lives",
-    State.FINISHED: "ended by itself with exit code 0",
-    State.BACKOFF: "failed, and will be started again in `RETRYIN` seconds",
-    State.FAILED: "failed, and will not be started again without a user",
+    State.STOPPED: "The script was never started, or a user or the end of the IOC has stopped it.",
+    State.STARTING: "The interpreter is launched, and has not reached the script's first line.",
+    State.RUNNING: "The script executes. MAJOR: it misses its heartbeat. MINOR: a thread or an"
+    " asyncio task of it has died.",
+    State.STOPPING: "The script was asked to stop, or its own process has ended. A process that it"
+    " has started still lives.",
+    State.FINISHED: "The script has ended by itself, with exit code 0.",
+    State.BACKOFF: "The script has failed. The IOC starts it again in `RETRYIN` seconds.",
+    State.FAILED: "The script has failed. The IOC does not start it again without a user.",
 }
 POLICIES = (
     Policy(start_limit=2, heartbeat_timeout=1.0),
     Policy(start_limit=2, heartbeat_timeout=1.0, restart_when_hung=True),
+    Policy(start_limit=2, thread_death="fail"),
     Policy(restart="always", start_limit=2),
     Policy(restart="never", start_limit=2),
 )
@@ -97,9 +103,9 @@ NEVER_MATTERS: Mapping[str, Any] = {  # to what comes next
     "sign": None,
 }
 ENDINGS = {
-    State.STARTING: "it ends",
-    State.RUNNING: "it {way}",
-    State.STOPPING: "it ends",
+    State.STARTING: "the script ends",
+    State.RUNNING: "the script {way}",
+    State.STOPPING: "the script ends",
 }
 Change = tuple[State, State]
 
@@ -114,7 +120,7 @@ def states() -> str:
 
 def state_table(severities: dict[State, set[Severity]]) -> str:
     """One line for each state."""
-    lines = ["| # | state | it means | alarm severity |", "|---|---|---|---|"]
+    lines = ["| # | state | meaning | alarm severity |", "|---|---|---|---|"]
     for state in State:
         alarm = ", ".join(f"`{each.name}`" for each in sorted(severities[state]))
         lines.append(f"| {state:d} | {shown(state)} | {MEANINGS[state]} | {alarm} |")
@@ -123,7 +129,7 @@ def state_table(severities: dict[State, set[Severity]]) -> str:
 
 def change_table(changes: dict[Change, list[str]]) -> str:
     """One line for each change that there is."""
-    lines = ["| from | to | when |", "|---|---|---|"]
+    lines = ["| from | to | after one of these events |", "|---|---|---|"]
     for (before, after), labels in sorted(changes.items()):
         lines.append(f"| {shown(before)} | {shown(after)} | {'; '.join(labels)} |")
     return "\n".join(lines) + "\n"
@@ -169,20 +175,23 @@ def possible(machine: Lifecycle) -> Iterator[tuple[str, Event]]:
     yield "AUTORESTART is switched on", AutorestartSet(on=True)
     if machine.checking:
         yield "RESTART", Checked(1)
-        yield "RESTART of a script that is bad", Checked(1, "bad")
+        yield "RESTART of a script that does not compile", Checked(1, "bad")
     yield from of_the_run(machine.state, ended=machine.exit is not None)
 
 
 def of_the_run(state: State, *, ended: bool) -> Iterator[tuple[str, Event]]:
     """What a run's processes and timers may bring."""
     if state is State.STARTING:
-        yield "its first line is reached", Began(1)
+        yield "the script's first line is reached", Began(1)
     if state in ENDINGS and not ended:
         for code, way in ((0, "ends with exit code 0"), (1, "fails")):
             label = ENDINGS[state].format(way=way)
             yield label, Exited(1, code, "reason")
             yield f"{label}, and leaves processes", Exited(1, code, "reason", survivors=1)
     if ended:
-        yield "the last of its tree is gone", Cleared(1)
+        yield "the last process of the script is gone", Cleared(1)
     for clock, label in TIMES.items():
         yield label, Elapsed(1, clock)
+    if state is State.RUNNING:
+        yield TIMES[Clock.HEARTBEAT], StacksTaken(1)
+        yield 'a thread or task dies, with `thread_death = "fail"`', PartDied(1, "reason")

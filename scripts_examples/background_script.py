@@ -1,7 +1,7 @@
-"""The smallest background script with everything: it registers, prints, and tells how it is.
+"""A small background script that registers, prints, and tells the IOC what it does.
 
-Scripts for ISIS begin like this one; the import works on a machine without EPICS too, because the
-IOC provides it. `bgrscrpt` is the IOC's own, optional, and does nothing when run by hand.
+Scripts for ISIS begin like this script. The IOC provides `server_common` where there is none.
+The module `bgrscrpt` is part of the IOC; its calls do nothing when the script is run by hand.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Writes PVs into CSV files: one for each day, and a further one whenever that is full.
+"""Writes PVs into CSV files: one file a day, and a new file when a file is full.
 
-A PV that is disconnected or INVALID leaves its cell empty. Each row is on disk before the next one
-is taken, and a restart goes on in the same file. Settings, with what they are unless `env` says so:
+A PV that is disconnected or INVALID leaves its cell empty. Each row is on disk before the next row
+is taken. After a restart the script goes on in the same file. Settings in `env`, with defaults:
 PVS (the blocks below), DIRECTORY ("data"), INTERVAL (10 s), MAX_BYTES (10 million).
 """
 
@@ -25,14 +25,14 @@ MAX_BYTES = int(os.environ.get("MAX_BYTES", "10000000"))
 
 
 def line(cells):
-    """Make a line of CSV of these cells."""
+    """Return these cells as a line of CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode()
 
 
 def has_room(path, header):
-    """Tell whether the file has these columns and room; make it where there is none."""
+    """Return whether the file has these columns and room; make the file if there is none."""
     if not path.exists() or path.stat().st_size == 0:
         path.write_bytes(header)
     with path.open("rb") as file:
@@ -41,14 +41,14 @@ def has_room(path, header):
 
 
 def file_for(day, header):
-    """Find the file of the day that is written to: 2026-11-24.csv, 2026-11-24_2.csv, ..."""
+    """Return the file to write to: 2026-11-24.csv, or 2026-11-24_2.csv and so on."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     names = (f"{day}.csv" if number == 1 else f"{day}_{number}.csv" for number in count(1))
     return next(path for path in map(DIRECTORY.joinpath, names) if has_room(path, header))
 
 
 def append(path, row):
-    """Add a row; half a row, of a power cut or a full disk, is taken away first."""
+    """Add a row, after removing half a row that a power cut or a full disk has left."""
     with path.open("rb+") as file:
         file.seek(-1, os.SEEK_END)
         if file.read() != b"\n":
@@ -61,27 +61,43 @@ def append(path, row):
 
 
 def reading(pv):
-    """What the PV reads; empty where there is nothing to be believed."""
-    if not pv.connected or pv.severity == epics.INVALID_ALARM:
+    """Read a PV; the cell is empty if the PV is disconnected, in INVALID alarm or just lost."""
+    try:
+        if not pv.connected:
+            return ""
+        is_text = pv.type.endswith(("enum", "string", "char"))
+        got = pv.get_with_metadata(as_string=is_text, use_monitor=False, timeout=2)
+    except (AttributeError, epics.ca.ChannelAccessException, epics.ca.ChannelAccessGetFailure):
+        return ""  # it went away between two of these calls
+    if not got or got["value"] is None or got["severity"] == epics.INVALID_ALARM:
         return ""
-    value = pv.get(as_string=pv.type.endswith(("enum", "string", "char")))
-    return "" if value is None else value
+    value = got["value"]
+    if hasattr(value, "tolist"):  # an array: its elements, with spaces between them
+        value = " ".join(map(str, value.tolist())) if value.ndim else value.tolist()
+    return value.replace("\n", " ") if isinstance(value, str) else value
+
+
+def write(now, cells, header):
+    """Write a row; return where it is, or why it could not be written."""
+    try:
+        path = file_for(now.date(), header)
+        append(path, line([now.isoformat(timespec="milliseconds"), *cells]))
+    except OSError as error:  # the disk is full, or the share is gone: try again with the next row
+        return f"cannot write to {DIRECTORY}: {error}; rows are lost until it can be written"
+    empty = [name for name, cell in zip(PVS, cells) if cell == ""]  # noqa: B905
+    return f"writing {path}" + (f"; no value of {', '.join(empty)}" if empty else "")
 
 
 def main():
     register_ioc_start(os.environ["BGRSCRPT_NAME"])
-    pvs = [epics.PV(name) for name in PVS]
+    # Without monitors: when an IOC restarts with a PV of another type, pyepics keeps the old value.
+    pvs = [epics.PV(name, form="time", auto_monitor=False) for name in PVS]
     header, told = line(["time", *PVS]), None
+    for pv in pvs:
+        pv.wait_for_connection(timeout=1)  # PVs that exist answer soon: do not report them
     while True:
-        now = datetime.now().astimezone()
-        row = line([now.isoformat(timespec="milliseconds"), *map(reading, pvs)])
-        try:
-            path = file_for(now.date(), header)
-            append(path, row)
-            said = f"writing {path}"
-        except OSError as error:  # the disk is full, or the share is gone: the next row may do
-            said = f"cannot write: {error}"
-        if said != told:
+        said = write(datetime.now().astimezone(), [reading(pv) for pv in pvs], header)
+        if said != told:  # print events, not rows
             told = said
             print(said)
             bgrscrpt.message(said)

@@ -1,7 +1,8 @@
-"""A measurement that says how far it is, what it does, and that it still does it.
+"""A measurement that tells its operators how far it is, and the IOC that it is alive.
 
-With `heartbeat_timeout = 60` its silence is a MAJOR alarm of STATUS; with `restart_when_hung =
-true` it is also started again. `env = { POINTS = "20", SECONDS = "5" }` measures something else.
+With `heartbeat_timeout = 60`, STATUS is in MAJOR alarm when a point takes longer than 60 s. With
+`restart_when_hung = true` the IOC also restarts the script. How many points there are and how long
+each point takes: `env = { POINTS = "20", SECONDS = "5" }`.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Runs a job at a time of day, or every so many minutes, for ever.
 
 `env = { WHEN = "06:00" }` is once a day at six, local time, also on days when the clocks change;
-`WHEN = "15"` is at every quarter of an hour. A run that was missed, by a sleeping machine or a
-clock set forward, is made up for, once. A job that raises an exception is run again next time.
+`WHEN = "15"` is at every quarter of an hour. When runs were missed, because the machine slept or
+its clock was set forward, the job runs once. A job that raises an exception runs again next time.
 """
 
 import os
@@ -23,7 +23,7 @@ def job():
 
 
 def every(minutes):
-    """Make a schedule: at each multiple of this, counted in UTC, which has no summer."""
+    """Make a schedule: at each multiple of these minutes, counted in UTC."""
 
     def after(now):
         period = minutes * 60
@@ -35,7 +35,8 @@ def every(minutes):
 def daily(text):
     """Make a schedule: each day at this local time, once.
 
-    Where the clocks go forward over it, as much later as they go; where back, the first time.
+    When the clocks go forward over this time, the job runs an hour later by the new time. When they
+    go back over it, the job runs the first time.
     """
     at = datetime.strptime(text, "%H:%M").time()
 
@@ -51,7 +52,7 @@ def daily(text):
 
 
 class Timetable:
-    """When the next run is due; holds when the clock is set, forward or back."""
+    """Knows when the next run is due, also after the clock was set forward or back."""
 
     def __init__(self, after, now):
         self.after = after
@@ -59,22 +60,22 @@ class Timetable:
         self.due = after(now)
 
     def is_due(self, now):
-        """Tell whether to run now; the next run is then due later."""
+        """Return whether to run now; if so, wait for the next time after that."""
         if now >= self.due:
             self.last, self.due = self.due, self.after(now)
             return True
         due = self.after(now)
-        if due == self.last:  # set back a little, over a run that has been
+        if due == self.last:  # the clock was set back a little, to before the last run
             due = self.after(due)
-        self.due = min(self.due, due)  # set back a lot: nobody waits for years
+        self.due = min(self.due, due)  # the clock was set back a lot: do not wait for years
         return False
 
 
 def run(job):
-    """Run the job; tell how that went."""
+    """Run the job, and return how it ended."""
     try:
         job()
-    except Exception as error:  # noqa: BLE001 - the next run may do
+    except Exception as error:  # noqa: BLE001 - whatever a job raises: it runs again next time
         traceback.print_exc()
         return f"failed: {error!r}"
     return "done"

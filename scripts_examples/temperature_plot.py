@@ -1,7 +1,7 @@
-"""The sample's temperature and its set point, live in a browser: http://127.0.0.1:8989.
+"""Plots the sample's temperature and its set point, live in a browser: http://127.0.0.1:8989.
 
-Runs with nothing but this project's extra `plot`; with genie_python it is one line longer, see
-docs/how-to/run-the-background-plot.md.
+The script's Python needs this project's extra `plot`. With genie_python, the script has one line
+more: see docs/how-to/run-the-background-plot.md.
 """
 
 import os

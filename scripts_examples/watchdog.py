@@ -1,6 +1,7 @@
-"""The watchdog as a background script that needs nothing but this project: no genie_python.
+"""A watchdog that restarts an IOC when its block is in alarm. It needs no genie_python.
 
-The instrument is that of MYPVPREFIX; the helper is beside this script.
+The prefix of the instrument is MYPVPREFIX. The directory `general` beside this script has the
+watchdog itself.
 """
 
 import os

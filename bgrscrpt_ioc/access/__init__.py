@@ -1,1 +1,1 @@
-"""Access security: who may read and write which PV, in the form that EPICS has for it."""
+"""Access security: who may read and write which PV, in the form that EPICS uses."""

@@ -1,6 +1,6 @@
-"""EPICS access security configuration files: text -> who is in which group, and the rules.
+"""Reads EPICS access security configuration files: groups of users and hosts, and rules.
 
-Pure. What the rules mean is rules.py's.
+Pure. rules.py applies the rules.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bgrscrpt_ioc.access.calc import LETTERS, CalcError, Value, compiled
 
 
 class Right(IntEnum):
-    """What a rule gives; each includes those below it."""
+    """The right that a rule gives; each right includes those below it."""
 
     NONE = 0
     READ = 1
@@ -27,20 +27,20 @@ class AccessFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One RULE of a group. Empty `users`, `hosts`: of all; `calc` None: always."""
+    """One RULE of a group. Empty `users` or `hosts` means all of them; `calc` None means always."""
 
     level: int
     right: Right
     trap: bool = False
-    users: tuple[str, ...] = ()  # names of UAGs
-    hosts: tuple[str, ...] = ()  # names of HAGs
+    users: tuple[str, ...] = ()  # names of UAGs: groups of users
+    hosts: tuple[str, ...] = ()  # names of HAGs: groups of hosts
     calc: Value | None = None
     calc_inputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One ASG: `inputs` are PVs by their letter."""
+    """One ASG, a group of PVs; `inputs` are PVs by their letters."""
 
     inputs: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -59,10 +59,10 @@ _TOKEN = re.compile(r'[ \t\r]*(?:(#[^\n]*)|(\n)|"((?:[^"\\\n]|\\.)*)"|([(){},])|
 
 
 def parse(text: str) -> AccessFile:
-    """Read a file.
+    """Return what a file says.
 
     Raises:
-        AccessFileError: and in which line, what was expected there.
+        AccessFileError: the text names the line and what was expected there.
     """
     return _Reader(text).file()
 
@@ -112,7 +112,7 @@ class _Reader:
         if self._symbol != "{":
             return Group()
         self._next()
-        while self._symbol != "}" or not (inputs or rules):  # EPICS takes no empty braces
+        while self._symbol != "}" or not (inputs or rules):  # EPICS accepts no empty braces
             word = self._symbol
             if re.fullmatch(f"INP[{LETTERS}]", word):
                 self._next()
@@ -225,7 +225,7 @@ class _Reader:
 
 
 def _symbols(text: str) -> Iterator[tuple[str, int]]:
-    """What the text is made of, and in which line."""
+    """Return the symbols of the text, each with its line."""
     at, line = 0, 1
     while text[at:].strip():
         found = _TOKEN.match(text, at)

@@ -1,6 +1,6 @@
-"""CALC expressions of access rules: text -> a function of the inputs A to U, as EPICS has them.
+"""Compiles CALC expressions of access rules to functions of the inputs A to U, as EPICS has them.
 
-Pure. Strings of the sCalc record and the assignment operators are none of an access rule's.
+Pure. Access rules have no strings (as in the sCalc record) and no assignments.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _CONSTANTS = {"PI": math.pi, "D2R": math.pi / 180, "R2D": 180 / math.pi}
-SMALLEST = 1 << 31  # of the negative 32-bit integers
+SMALLEST = 1 << 31  # the smallest 32-bit integer, without its sign
 
 
 class CalcError(ValueError):
-    """The expression is none; the text says what is wrong with it."""
+    """The text is no expression; the message says what is wrong."""
 
 
 def _cast(value: float) -> int:
-    """A 32-bit integer as the C of a PC makes it: of what does not fit, NaN too, the smallest."""
+    """Return the 32-bit integer that C on a PC makes of a number (if too large, the smallest)."""
     return int(value) if -SMALLEST - 1 < value < SMALLEST else -SMALLEST
 
 
 def _whole(value: float) -> int:
-    """A 32-bit integer, as the bit operators take it: by way of an unsigned one if it can be."""
+    """Return a 32-bit integer for a bit operator, converted to unsigned first if possible."""
     if value < 0:
         return _cast(value)
     return _wrapped(int(value)) if value < 1 << 63 else 0
@@ -72,7 +72,7 @@ def _shifted(left: float, right: float) -> float:
 
 
 _Binary = Callable[[float, float], float]
-# Weakest first; all group to the left. NaN is true, as in C.
+# The weakest operators first; all group to the left. NaN is true, as in C.
 _LEVELS: tuple[dict[str, _Binary], ...] = (
     {
         "||": lambda a, b: a != 0 or b != 0,
@@ -99,7 +99,7 @@ _LEVELS: tuple[dict[str, _Binary], ...] = (
 
 
 def _real(function: Callable[[float], float], at_0: float = math.nan) -> Callable[..., float]:
-    """As C has it: NaN where the function has no value, but for its pole at 0, if it has one."""
+    """Return a function as C has it: NaN where it has no value, and a pole at 0 if it has one."""
 
     def guarded(value: float) -> float:
         try:
@@ -147,10 +147,10 @@ _UNARY: dict[str, Callable[[float], float]] = {
 
 
 def compiled(text: str) -> tuple[Value, frozenset[str]]:
-    """The expression as a function of its inputs, and which of them it uses.
+    """Return the expression as a function of its inputs, and the inputs that it uses.
 
     Raises:
-        CalcError: it is no expression.
+        CalcError: the text is no expression.
     """
     reader = _Reader(text)
     value = reader.ternary()
@@ -160,7 +160,7 @@ def compiled(text: str) -> tuple[Value, frozenset[str]]:
 
 
 class _Reader:
-    """Goes through the tokens once."""
+    """Reads the tokens once, from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
@@ -169,7 +169,7 @@ class _Reader:
         self._next()
 
     def ternary(self) -> Value:
-        """A condition and its two values, or a binary expression."""
+        """Read a condition and its two values, or a binary expression."""
         condition = self._binary(0)
         if self.symbol != "?":
             return condition

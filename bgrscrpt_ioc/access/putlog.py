@@ -1,83 +1,77 @@
-"""Who has put what: a line in caPutLog's form, to the IOC's log and to a log server.
+"""Who has put what: to the IOC's log, and to log servers as caPutLog does.
 
-Nothing waits for the server: what it does not take is lost, and the log says how many lines.
+The IOC is not to be filled with lines: a host has so many a minute, and of refused puts one.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import json
 import logging
 import time
-from collections import deque
+from collections.abc import Mapping
+
+from bgrscrpt_ioc.access.complaints import Complaints
+from bgrscrpt_ioc.access.putlines import Put
+from bgrscrpt_ioc.output.logserver import LogServer
 
 PORT = 7011  # of caPutLog
-KEPT = 1000  # lines while the server is away
-AGAIN = 10.0  # s between two tries to reach it
-PATIENCE = 5.0  # s for it to take what it is sent
+TEXT, JSON = "EPICS_CA_PUT_LOG_ADDR", "EPICS_CA_JSON_PUT_LOG_ADDR"  # of caPutLog too
+PUTS = 600  # of one host that are logged in a minute; more are counted
+MINUTE = 60.0  # s
 
-log = logging.getLogger("bgrscrpt_ioc.ca.putlog")
-
-
-def line(user: str, host: str, pv: str, new: str, old: str, *, refused: bool = False) -> str:
-    """One put: `24-Nov-26 12:00:00 host user pv new=Busy old=Done`, and ` refused` if it was."""
-    stamp = time.strftime("%d-%b-%y %H:%M:%S")
-    return f"{stamp} {host} {user} {pv} new={new} old={old}" + (" refused" if refused else "")
+log = logging.getLogger("bgrscrpt_ioc.access.putlog")
 
 
 class PutLog:
-    """The log of one server. `address` is `host` or `host:port` of a log server, or empty."""
+    """The log of puts. Log servers are named by the variables of caPutLog, `HOST[:PORT] ...`."""
 
-    def __init__(self, address: str = "") -> None:
-        host, _, port = address.partition(":")
-        self._host = host
-        self._port = int(port) if port.isdecimal() else PORT
-        self._waiting: deque[str] = deque(maxlen=KEPT)
-        self._lost = 0
-        self._more = asyncio.Event()
-        self._sending = asyncio.get_running_loop().create_task(self._send()) if host else None
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        """Connect to no server yet; the event loop does it in its time."""
+        texts, jsons = (variables.get(name, "").split() for name in (TEXT, JSON))
+        self._texts = [LogServer(each, PORT, "put log") for each in texts]
+        self._jsons = [LogServer(each, PORT, "JSON put log") for each in jsons]
+        self._refusals = Complaints()
+        self._began = 0.0  # monotonic time of this minute
+        self._puts: dict[str, int] = {}  # by address: in this minute
 
-    def write(
-        self, user: str, host: str, pv: str, new: str, old: str, *, refused: bool = False
-    ) -> None:
-        """Log a put."""
-        text = line(user, host, pv, new, old, refused=refused)
-        log.info("%s", text)
-        if self._sending is not None:
-            self._lost += len(self._waiting) == KEPT
-            self._waiting.append(text)
-            self._more.set()
+    def done(self, by: str, pv: str, new: object, old: object, address: str) -> None:
+        """Log a put by `user@host` that is carried out, unless its address has put too often."""
+        now = time.monotonic()
+        if now - self._began >= MINUTE:
+            self._end_minute()
+            self._began = now
+        count = self._puts[address] = self._puts.get(address, 0) + 1
+        if count <= PUTS:
+            self._write(Put(time.time(), by, pv, new, old))
+        elif count == PUTS + 1:
+            log.warning("%s: more than %d puts in a minute: more are not logged", address, PUTS)
+
+    def _end_minute(self) -> None:
+        for address, count in self._puts.items():
+            if count > PUTS:
+                log.warning("%s: %d puts of a minute were not logged", address, count - PUTS)
+        self._puts.clear()
+
+    def refused(self, by: str, pv: str, value: object, why: str, address: str) -> None:
+        """Log a refused put by `user@host`: one line a minute for each address, with a count.
+
+        Anybody may try.
+        """
+        line = self._refusals.due(address)
+        if line is not None:
+            self._write(Put(time.time(), by, pv, value, refused=why), line[1])
+
+    def _write(self, put: Put, more: str = "") -> None:
+        text = put.text() + more
+        log.info("%s", text, extra={"put": put})
+        for server in self._texts:
+            server.send(f"{text}\n".encode())
+        if self._jsons:
+            line = json.dumps(put.json(), ensure_ascii=False, separators=(",", ":"))
+            for server in self._jsons:
+                server.send(f"{line}\n".encode())
 
     async def close(self) -> None:
         """Send no more."""
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
-
-    async def _send(self) -> None:
-        complained = False
-        while True:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    _, writer = await asyncio.open_connection(self._host, self._port)
-                with contextlib.closing(writer):
-                    complained = False
-                    await self._send_to(writer)
-            except (OSError, TimeoutError) as error:
-                if not complained:
-                    log.warning("no put log at %s:%d: %s", self._host, self._port, error)
-                complained = True
-            await asyncio.sleep(AGAIN)
-
-    async def _send_to(self, writer: asyncio.StreamWriter) -> None:
-        while True:
-            while self._waiting:
-                if self._lost:
-                    log.warning("%d lines of the put log were lost", self._lost)
-                    self._lost = 0
-                writer.write(self._waiting[0].encode() + b"\n")
-                async with asyncio.timeout(PATIENCE):
-                    await writer.drain()
-                self._waiting.popleft()
-            self._more.clear()
-            await self._more.wait()
+        for server in (*self._texts, *self._jsons):
+            await server.close()

@@ -1,4 +1,4 @@
-"""Who may do what: a file's rules applied to a user, the address he comes from, and the inputs.
+"""Who may do what: applies a file's rules to a user, the user's address, and the inputs.
 
 Pure. A host is the address of the connection, never the name that a client claims to have.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from bgrscrpt_ioc.access.acf import AccessFile, Group, Right, Rule
 
-DEFAULT = "DEFAULT"  # the group of records whose own is not in the file
+DEFAULT = "DEFAULT"  # the group of records whose own group is not in the file
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a client may do; `trap`: its writes are to be logged."""
+    """What a client may do; `trap` says that its writes are to be logged."""
 
     right: Right
     trap: bool = False
@@ -26,14 +26,14 @@ NOTHING = Granted(Right.NONE)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A file, the addresses of its hosts, and what its inputs are now."""
+    """The rules of a file, with the addresses of its hosts and the values of its inputs."""
 
     file: AccessFile
-    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of a host's name
-    inputs: Mapping[str, float] = field(default_factory=dict)  # valid ones, by PV name
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by the host's name
+    inputs: Mapping[str, float] = field(default_factory=dict)  # valid values, by PV name
 
     def granted(self, group: str, level: int, user: str, address: str) -> Granted:
-        """What this user may do from this address with a field of this level of this group."""
+        """Return what a user may do from an address with fields of this level and group."""
         found = self.file.groups.get(group) or self.file.groups.get(DEFAULT)
         best = NOTHING
         for rule in found.rules if found else ():
@@ -53,7 +53,10 @@ class Rules:
         return rule.calc is None or self._holds(rule, group)
 
     def _holds(self, rule: Rule, group: Group) -> bool:
-        """A CALC holds when it is 1 and all its PVs are there; EPICS wants at least one."""
+        """Return whether a CALC is 1 and all its PVs have values.
+
+        EPICS requires at least one PV.
+        """
         wanted = {letter: group.inputs.get(letter) for letter in rule.calc_inputs}
         if rule.calc is None or not any(wanted.values()):
             return rule.calc is None

@@ -1,14 +1,13 @@
-"""Channel Access: records, their channels, and the server on caproto's protocol.
+"""The Channel Access face: channels of records, and a server on caproto's protocol code.
 
-caproto is imported without numpy, which it would take for arrays: none of ours needs it, and it
-would be a third of the start-up time and 12 MB of the IOC's memory. Nor does it need curses, which
-would colour its log.
+caproto is imported without numpy, which it would use for arrays. We need no numpy here, and it
+would take a third of the start-up time and 12 MB of the IOC's memory.
 """
 
 import sys
 
-from bgrscrpt_ioc.lean import without
+from bgrscrpt_ioc.host.lean import without
 
 if "caproto" not in sys.modules:
-    with without("numpy"), without("curses"):
+    with without("numpy"):
         import caproto  # noqa: F401

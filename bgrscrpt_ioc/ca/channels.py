@@ -1,194 +1,208 @@
-"""One record, or one of its fields, over Channel Access: what it reads as and who watches it.
+"""A record or one of its fields over Channel Access: how it reads, and which changes it posts.
 
-A post is a mere store while nobody watches. What the value is and when it changes is decided
-elsewhere; here are no records by name.
+The value is that of the live record. This file knows only how Channel Access shows it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from caproto import AlarmStatus, ChannelType, native_type
+from typing import Any, NamedTuple
 
 from bgrscrpt_ioc.ca import wire
-from bgrscrpt_ioc.ca.fields import Value
-from bgrscrpt_ioc.ca.records import Record
-from bgrscrpt_ioc.events import Severity
+from bgrscrpt_ioc.lifecycle.events import Severity
+from bgrscrpt_ioc.records.live import SEVERITY, STATUS, VALUE, LiveRecord, Subscriber
+from bgrscrpt_ioc.records.table import Record
 
 DBE_VALUE, DBE_LOG, DBE_ALARM = 1, 2, 4  # caeventmask.h
-LARGEST_CONVERSION = 1 << 22  # bytes of an array as other than its own type, made for each client
+LARGEST_CONVERSION = 1 << 22  # bytes of an array that is converted, which is done for each client
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes 2 us more for each update of a monitor
 class Reading:
-    """A value as it goes onto the wire."""
+    """A value as it is sent."""
 
-    metadata: Any
+    metadata: bytes
     data: bytes
-    count: int
+    elements: int
 
 
-class Subscriber(Protocol):
-    """One who is told of changes; `mask` says of which."""
+class Events(NamedTuple):
+    """The event masks that a channel posts when the value or alarm of its record changes."""
 
-    mask: int
+    value: int = 0
+    severity: int = 0
+    status: int = 0
 
-    def changed(self) -> None:
-        """Take note that there is something new to read."""
-        ...
-
-
-class Channel:
-    """What all have in common. `value` is of the type that `post` takes."""
-
-    __slots__ = (
-        "_owner",
-        "answers",
-        "fields",
-        "name",
-        "record",
-        "refresh",
-        "severity",
-        "stamp",
-        "status",
-        "subscribers",
-        "value",
-    )
-    kind: ChannelType  # that a client is told when it connects
-    value: Any
-    writable = False
-
-    def __init__(self, name: str, record: Record, value: Any, owner: Channel | None = None) -> None:
-        """Make the record `name`, or a field of the record `owner`."""
-        self.name, self.record, self.value = name, record, value
-        self.severity, self.status = Severity.NO_ALARM, AlarmStatus.NO_ALARM
-        self.stamp = time.time_ns()
-        self.subscribers: tuple[Subscriber, ...] = ()
-        self.refresh: Callable[[], None] | None = None  # call before a client reads
-        self._owner = owner
-        self.fields: dict[str, Channel] = {}  # those that somebody has looked up
-        self.answers: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # see reads.py
-
-    @property
-    def size(self) -> int:
-        """How many elements the value may have."""
-        return 1
-
-    # --- in ------------------------------------------------------------------------------------
-
-    def post(
-        self,
-        value: Any,
-        severity: Severity = Severity.NO_ALARM,
-        status: AlarmStatus = AlarmStatus.SOFT,
-    ) -> None:
-        """Take a new value and alarm, and tell who watches; nothing if both are as they were.
-
-        Raises:
-            ValueError: this record cannot have that value.
-        """
-        value = self._taken(value)
-        if severity is Severity.NO_ALARM:
-            status = AlarmStatus.NO_ALARM
-        what = (value != self.value) and DBE_VALUE | DBE_LOG
-        if (severity, status) != (self.severity, self.status):
-            what |= DBE_ALARM
-        if what:
-            self.value, self.severity, self.status = value, severity, status
-            self.stamp = time.time_ns()
-            self._forget_answers()
-            self._tell(what)
-
-    def _taken(self, value: Any) -> Any:
-        return value
-
-    def _forget_answers(self) -> None:
-        """What was read is no more so: a field's alarm and time are its record's."""
-        self.answers.clear()
-        for field in self.fields.values():
-            field._forget_answers()
-
-    def _tell(self, what: int) -> None:
-        for subscriber in self.subscribers:
-            if subscriber.mask & what:
-                subscriber.changed()
-        for name, field in self.fields.items():
-            if field.follow(self, name):
-                field._tell(what)
-
-    def follow(self, owner: Channel, field: str) -> bool:
-        """Be what this field of the record has become; return whether that is another value."""
-        value = running_value(owner, field)
-        if value is None or value == self.value:
-            return False
-        self.value = value
-        return True
-
-    # --- out -----------------------------------------------------------------------------------
-
-    def read(self, kind: ChannelType, count: int = 0) -> Reading:
-        """The value as this DBR type: `count` elements, or as many as there are for 0.
-
-        Raises:
-            wire.ConversionError: it cannot be had as that.
-        """
-        if kind in (ChannelType.CLASS_NAME, ChannelType.STSACK_STRING):
-            count = count or 1
-            return Reading(b"", self._special(kind) + bytes((count - 1) * wire.STRING_SIZE), count)
-        data, there = self._data(native_type(kind))
-        count = min(count, self.size) or there
-        return Reading(wire.metadata(kind, self._meta()), wire.padded(data, kind, count), count)
-
-    def _special(self, kind: ChannelType) -> bytes:
-        if kind is ChannelType.CLASS_NAME:
-            return wire.pack_strings([self.record.kind])
-        alarm = self._alarmed
-        acknowledgement = 1, 0  # ACKT and ACKS as the fields have them: there is none to be made
-        state = wire.pack(ChannelType.INT, [alarm.status, alarm.severity, *acknowledgement])
-        return state + self._data(ChannelType.STRING)[0][: wire.STRING_SIZE]
-
-    def _data(self, native: ChannelType) -> tuple[bytes, int]:
-        raise NotImplementedError
-
-    @property
-    def _alarmed(self) -> Channel:
-        return self._owner or self
-
-    def _meta(self) -> wire.Meta:
-        alarmed, record = self._alarmed, self.record
-        return wire.Meta(
-            alarmed.status,
-            alarmed.severity,
-            alarmed.stamp,
-            record.egu,
-            record.prec,
-            (0, record.high),
-            alarm_limit=0 if record.kind == "int64in" else wire.NAN,  # base's records differ so
+    def watched(self, mask: int) -> int:
+        """Return, as bits, the changes of the record that a monitor with this mask is told of."""
+        return (
+            (VALUE if self.value & mask else 0)
+            | (SEVERITY if self.severity & mask else 0)
+            | (STATUS if self.status & mask else 0)
         )
 
 
-def running_value(owner: Channel, field: str) -> Value | None:
-    """What a field is that changes as the record does; None for the others."""
-    if field == "STAT":
-        return int(owner.status)
-    if field == "SEVR":
-        return int(owner.severity)
-    if field == "NORD":
-        return len(owner.value)
-    return None
+NEVER = Events()
+WITH_VALUE = Events(value=DBE_VALUE | DBE_LOG)
+# As base's records and recGblResetAlarms post them.
+OF_VAL = Events(DBE_VALUE | DBE_LOG, DBE_ALARM, DBE_ALARM)
+OF_SEVR = Events(severity=DBE_VALUE)
+OF_STAT = Events(severity=DBE_ALARM, status=DBE_VALUE)
 
 
-def no_reading(kind: ChannelType, count: int) -> Reading:
-    """Zeros, for one who gets nothing else; the status says so."""
-    count = count or 1
-    return Reading(wire.metadata(kind, wire.Meta()), wire.padded(b"", kind, count), count)
+class Channel:
+    """What all kinds of channels have in common.
+
+    Attributes:
+        is_value: whether it is the record's value, which clients may write, and not a field.
+        name: its name, as clients use it.
+        live: the record.
+        kind: the DBR type that a client is told when it connects.
+        events: what is posted when.
+        distinct: whether monitors are told only of other values: some changes of the record may
+            leave this field as it was.
+        answers: answers to reads, kept until the record changes; see reads.py.
+        users: how many channels of clients it stands for.
+    """
+
+    __slots__ = (
+        "_value", "answers", "distinct", "events", "is_value", "kind", "live", "name", "users",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        live: LiveRecord,
+        kind: int,
+        value: Callable[[], Any],
+        events: Events = NEVER,
+    ) -> None:
+        """Make a channel that reads as `value()`."""
+        self.name, self.live, self.kind, self.events = name, live, kind, events
+        self.distinct = self.is_value = False
+        self._value = value
+        self.users = 0
+        self.answers: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+        live.caches += (self.answers,)
+
+    def close(self) -> None:
+        """Stop following the record: no client has the channel any more."""
+        self.answers.clear()
+        self.live.caches = tuple(each for each in self.live.caches if each is not self.answers)
+
+    @property
+    def size(self) -> int:
+        """Return how many elements the value may have."""
+        return 1
+
+    @property
+    def length(self) -> int:
+        """Return how many elements a client gets that asks for all of them."""
+        return self.size
+
+    @property
+    def writable(self) -> bool:
+        """Return whether a client may write it. No field can be written."""
+        return self.is_value and self.live.writable
+
+    def longest_put(self, kind: int) -> int:  # noqa: ARG002 - of an array it depends on that
+        """Return how many bytes a put of this DBR type may have; 0: as many as other requests."""
+        return 0
+
+    def understood(self, kind: int, count: int, payload: bytes) -> Any:
+        """Return what a client puts: a number, a text or, if the value is an array, some of them.
+
+        Raises:
+            wire.ConversionError: the type is no plain type, or there are too few bytes.
+        """
+        return wire.first(kind, count, payload)
+
+    @property
+    def value(self) -> Any:
+        """Return the value of now as Python has it."""
+        return self._value()
+
+    @property
+    def severity(self) -> Severity:
+        """Return the alarm severity of the record."""
+        return self.live.severity
+
+    def watch(self, subscriber: Subscriber) -> None:
+        """Tell a subscriber of changes of the record."""
+        self.live.watch(subscriber)
+
+    def unwatch(self, subscriber: Subscriber) -> None:
+        """Stop telling a subscriber."""
+        self.live.unwatch(subscriber)
+
+    def read(self, kind: int, count: int = 0) -> Reading:
+        """Return the value as this DBR type: `count` elements, or all of them if `count` is 0.
+
+        Raises:
+            wire.ConversionError: the value cannot be converted to this type.
+        """
+        if kind > wire.LAST_OF_VALUES:
+            count = count or 1
+            return Reading(b"", self._special(kind) + bytes((count - 1) * wire.STRING_SIZE), count)
+        data, there = self._data(wire.native(kind))
+        count = count or there
+        live = self.live
+        before = wire.state(kind, live.status, live.severity, live.stamp)
+        if before is None:
+            before = wire.metadata(kind, self._meta())
+        return Reading(before, wire.padded(data, kind, count), count)
+
+    def _special(self, kind: int) -> bytes:
+        live = self.live
+        if kind in (wire.PUT_ACKT, wire.PUT_ACKS):
+            raise wire.ConversionError("an acknowledgement is put, and not read")
+        if kind == wire.CLASS_NAME:
+            return wire.pack_strings([live.record.kind])
+        # ACKT and ACKS as the fields have them: there is no alarm to acknowledge.
+        acknowledgement = 1, 0
+        state = wire.pack(wire.INT, [live.status, live.severity, *acknowledgement])
+        return state + self._data(wire.STRING)[0][: wire.STRING_SIZE]
+
+    def _data(self, native: int) -> tuple[bytes, int]:
+        raise NotImplementedError
+
+    def _meta(self) -> wire.Meta:
+        live, record = self.live, self.live.record
+        return wire.Meta(
+            live.status,
+            live.severity,
+            live.stamp,
+            record.egu,
+            record.prec,
+            record.limits,
+            alarm_limits=_alarm_limits(record),
+        )
 
 
-def too_large(channel: Channel, kind: ChannelType, count: int) -> bool:
-    """Whether the value would take long to make: one as other than its own type, of many bytes."""
-    native = native_type(kind)
-    size = (count or channel.size) * (40 if native is ChannelType.STRING else 8)
-    return native is not channel.kind and size > LARGEST_CONVERSION
+def _alarm_limits(record: Record) -> tuple[float, float, float, float]:
+    """Return HIHI, HIGH, LOW and LOLO as base does.
+
+    Records differ in what they give if there is none.
+    """
+    none = 0 if record.kind == "int64in" else wire.NAN
+    low, high = record.alarms
+    return none if high is None else high, none, none, none if low is None else low
+
+
+def no_reading(kind: int, count: int, least: int = 1) -> Reading:
+    """Return `least` zeros for a client that gets nothing else.
+
+    The status of the answer says so.
+    """
+    count = count or least
+    before = bytes(len(wire.metadata(kind, wire.Meta())))
+    return Reading(before, wire.padded(b"", kind, count), count)
+
+
+def too_large(channel: Channel, kind: int, count: int) -> bool:
+    """Return whether the value would be longer than a client may ask for again and again."""
+    native = wire.native(kind)
+    if native == channel.kind and count <= channel.size:
+        return False
+    return (count or channel.length) * wire.SIZES[native] > LARGEST_CONVERSION

@@ -1,28 +1,29 @@
-"""The fields of EPICS records, as EPICS base 7.0 serves them: DBR types, sizes, menus, values.
+"""The fields of EPICS records as EPICS base 7.0 serves them: DBR types, sizes, menus, values.
 
-Pure. Made from the dbd files of base and held against its record engine by a test; VAL is no
-business of this file.
+Pure. Made from base's dbd files, and compared by a test with its record engine. VAL is not here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, cast
 
-from bgrscrpt_ioc.ca.records import Kind, Record
-from bgrscrpt_ioc.events import Severity
+from bgrscrpt_ioc.lifecycle.events import Severity
+from bgrscrpt_ioc.records.database import settings
+from bgrscrpt_ioc.records.table import Kind, Record
 
-# The types of Channel Access, which has no unsigned and no 64-bit numbers: what base serves for
-# DBF_USHORT (LONG), DBF_ULONG, DBF_INT64 and DBF_UINT64 (DOUBLE), menus (ENUM), links (STRING).
+# Channel Access has no unsigned and no 64-bit numbers. Base serves DBF_USHORT as LONG; DBF_ULONG,
+# DBF_INT64 and DBF_UINT64 as DOUBLE; menus as ENUM; links as STRING.
 Type = Literal["STRING", "INT", "FLOAT", "ENUM", "CHAR", "LONG", "DOUBLE"]
 Value = str | int | float
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `size` in bytes is of a STRING, `choices` are of an ENUM."""
+    """One field. `size` (bytes) is for a STRING, `choices` are for an ENUM."""
 
     type: Type
     value: Value
@@ -32,7 +33,7 @@ class Field:
 
 LINK = 1024  # bytes of a link that is read as a long string: base's PVLINK_STRINGSZ
 
-# Base serves the first 16 choices of a menu: a DBR_ENUM has no room for more.
+# Base serves the first 16 choices of a menu, because a DBR_ENUM has no room for more.
 _MENUS: Mapping[str, str] = {
     "convert": "NO CONVERSION|SLOPE|LINEAR|typeKdegF|typeKdegC|typeJdegF|typeJdegC"
     "|typeEdegF(ixe only)|typeEdegC(ixe only)|typeTdegF|typeTdegC|typeRdegF|typeRdegC"
@@ -40,7 +41,10 @@ _MENUS: Mapping[str, str] = {
     "device": "Soft Channel",
     "ftype": "STRING|CHAR|UCHAR|SHORT|USHORT|LONG|ULONG|INT64|UINT64|FLOAT|DOUBLE|ENUM",
     "ivoa": "Continue normally|Don't drive outputs|Set output to IVOV",
+    "oif": "Full|Incremental",
     "omsl": "supervisory|closed_loop",
+    "oopt": "Every Time|On Change|When Zero|When Non-zero|Transition To Zero"
+    "|Transition To Non-zero",
     "pini": "NO|YES|RUN|RUNNING|PAUSE|PAUSED",
     "post": "On Change|Always",
     "priority": "LOW|MEDIUM|HIGH",
@@ -54,7 +58,7 @@ _MENUS: Mapping[str, str] = {
     "yesno": "NO|YES",
 }
 
-# One line for each type or menu: its fields, and their values where those are not 0 or "".
+# One line for each type or menu: its fields, and their values if these are not 0 or "".
 _COMMON = """
     STRING40: RTYP EVNT AMSG NAMSG
     STRING61: NAME
@@ -93,6 +97,21 @@ _OWN: Mapping[Kind, str] = {
         convert: LINR
         simm: SIMM
     """,
+    "ao": """
+        STRING16: EGU
+        LINK: OUT DOL SIOL
+        severity: HHSV LLSV HSV LSV
+        CHAR: OMOD
+        INT: PREC INIT=1 LBRK
+        LONG: RVAL ORAW RBV ORBV
+        DOUBLE: OVAL OROC EGUF EGUL ROFF EOFF ESLO=1 DRVH DRVL HOPR LOPR AOFF ASLO HIHI LOLO HIGH
+        DOUBLE: LOW HYST ADEL MDEL PVAL LALM ALST MLST IVOV
+        convert: LINR
+        ivoa: IVOA
+        oif: OIF
+        omsl: OMSL
+        simm: SIMM
+    """,
     "bi": f"""{_BINARY}
         LINK: INP SIOL
         DOUBLE: RVAL ORAW MASK SVAL
@@ -113,6 +132,16 @@ _OWN: Mapping[Kind, str] = {
         DOUBLE: AFTC AFVL
         yesno: SIMM
     """,
+    "longout": """
+        STRING16: EGU
+        LINK: OUT DOL SIOL
+        severity: HHSV LLSV HSV LSV
+        LONG: DRVH DRVL HOPR LOPR HIHI LOLO HIGH LOW HYST ADEL MDEL LALM ALST MLST IVOV PVAL
+        ivoa: IVOA
+        omsl: OMSL
+        oopt: OOPT
+        yesno: SIMM OOCH=1
+    """,
     "mbbi": """
         STRING26: ZRST ONST TWST THST FRST FVST SXST SVST EIST NIST TEST ELST TVST TTST FTST FFST
         LINK: INP SIOL
@@ -122,6 +151,19 @@ _OWN: Mapping[Kind, str] = {
         DOUBLE: AFTC AFVL RVAL ORAW MASK SVAL
         severity: ZRSV ONSV TWSV THSV FRSV FVSV SXSV SVSV EISV NISV TESV ELSV TVSV TTSV FTSV FFSV
         severity: UNSV COSV
+        simm: SIMM
+    """,
+    "mbbo": """
+        STRING26: ZRST ONST TWST THST FRST FVST SXST SVST EIST NIST TEST ELST TVST TTST FTST FFST
+        LINK: OUT DOL SIOL
+        INT: SDEF
+        LONG: NOBT MLST LALM SHFT IVOV
+        DOUBLE: ZRVL ONVL TWVL THVL FRVL FVVL SXVL SVVL EIVL NIVL TEVL ELVL TVVL TTVL FTVL FFVL
+        DOUBLE: RVAL ORAW RBV ORBV MASK
+        severity: ZRSV ONSV TWSV THSV FRSV FVSV SXSV SVSV EISV NISV TESV ELSV TVSV TTSV FTSV FFSV
+        severity: UNSV COSV
+        ivoa: IVOA
+        omsl: OMSL
         simm: SIMM
     """,
     "stringin": """
@@ -141,20 +183,15 @@ _OWN: Mapping[Kind, str] = {
     """,
 }
 
-_STATES = (
-    "ZR", "ON", "TW", "TH", "FR", "FV", "SX", "SV", "EI", "NI", "TE", "EL", "TV", "TT", "FT", "FF",
-)  # fmt: skip
-_CHAR_FTYPE = 1
-
 
 @cache
 def fields(kind: Kind) -> Mapping[str, Field]:
-    """The fields of a record of this kind, as they are when nothing sets them."""
+    """Return the fields of a record of this kind as they are when nothing sets them."""
     return dict(_parse(_COMMON + _OWN[kind]))
 
 
 def field_of(record: Record, full_name: str, field: str) -> Field | None:
-    """The field of this record, None when there is none; STAT, SEVR and NORD change as it runs."""
+    """Return this field of a record, or None. STAT, SEVR and NORD change while it runs."""
     plain = fields(record.kind).get(field)
     if plain is None:
         return None
@@ -162,37 +199,10 @@ def field_of(record: Record, full_name: str, field: str) -> Field | None:
     return Field(plain.type, value, plain.size, plain.choices)
 
 
-def settings(record: Record) -> Mapping[str, Value]:
-    """The fields that a database file has to set for this record: name -> value."""
-    values: dict[str, Value] = {"DESC": record.desc}
-    if record.egu:
-        values["EGU"] = record.egu
-    if record.kind == "ai":
-        values["PREC"] = record.prec
-    if record.high:
-        values["HOPR"] = record.high
-    if record.kind in ("bi", "bo"):
-        values |= zip(("ZNAM", "ONAM"), record.choices, strict=True)
-    elif record.kind == "mbbi":
-        values |= {f"{state}ST": text for state, text in zip(_STATES, record.choices, strict=False)}
-        values |= {f"{_STATES[at]}SV": int(record.severities[at]) for at in record.severities}
-    elif record.kind == "waveform":
-        values |= {"FTVL": _CHAR_FTYPE, "NELM": record.size}
-    return values
-
-
-def menu_text(record: Record, field: str, value: Value) -> str:
-    """The value as a database file has it: a menu's choice by its name."""
-    choices = fields(record.kind)[field].choices
-    return (
-        choices[int(value)] if choices else f"{value:g}" if isinstance(value, float) else str(value)
-    )
-
-
 def _settings(record: Record, full_name: str) -> Mapping[str, Value]:
     values: dict[str, Value] = {**settings(record), "NAME": full_name, "RTYP": record.kind}
-    if record.kind == "mbbi":
-        values["SDEF"] = 1  # states are defined
+    if record.kind in ("mbbi", "mbbo"):
+        values["SDEF"] = 1  # the states are defined
     return values
 
 
@@ -214,3 +224,42 @@ def _field(kind: str, value: int) -> Field:
     if kind == "LINK":
         return Field("STRING", "", LINK)
     return Field(cast(Type, kind), float(value) if kind == "DOUBLE" else value)
+
+
+# Fields that processing sets to the record's value.
+_FOLLOWING: Mapping[Kind, frozenset[str]] = {
+    "ai": frozenset(("ALST", "MLST")),
+    "ao": frozenset(("ALST", "MLST", "OVAL", "PVAL")),
+    "longin": frozenset(("ALST", "MLST")),
+    "longout": frozenset(("ALST", "MLST", "PVAL")),
+    "bi": frozenset(("LALM", "MLST")),
+    "bo": frozenset(("LALM", "MLST", "ORAW", "RVAL")),
+    "mbbi": frozenset(("LALM", "MLST")),
+    "mbbo": frozenset(("LALM", "MLST")),
+}
+
+
+def follows(record: Record, field: str) -> bool:
+    """Return whether this field changes with the value of a record that a script has made."""
+    if not record.made:
+        return False
+    if field in _FOLLOWING.get(record.kind, ()):
+        return True
+    of_numbers = field == "LALM" and record.kind in ("ai", "ao", "longin", "longout")
+    return of_numbers or field == "INIT" or (record.kind == "ao" and field in ("RVAL", "ORAW"))
+
+
+def following(record: Record, field: str, value: float) -> Value:
+    """Return such a field for a record with this value, as base's processing sets it."""
+    if field in ("RVAL", "ORAW") and record.kind == "ao":
+        if math.isnan(value):
+            return 0
+        rounded = value + 0.5 if value >= 0 else value - 0.5
+        return int(max(-(2**31), min(2**31 - 1, rounded)))
+    if field == "LALM" and record.kind in ("ai", "ao", "longin", "longout"):
+        low, high = record.alarms
+        if high is not None and value >= high:
+            return high
+        if low is not None and value <= low:
+            return low
+    return 0 if field == "INIT" else value

@@ -1,184 +1,215 @@
-"""The kinds of channels: numbers, choices, short and long texts, and how each reads as DBR types.
-
-What they have in common is in channels.py; none of them is written by a client.
-"""
+"""The kinds of channels (numbers, choices, texts) and how each reads as DBR types."""
 
 from __future__ import annotations
 
+import sys
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from caproto import AlarmStatus, ChannelType
-
 from bgrscrpt_ioc.ca import wire
-from bgrscrpt_ioc.ca.channels import Channel
-from bgrscrpt_ioc.ca.fields import Value
-from bgrscrpt_ioc.ca.records import Record
-from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.output.loglines import cut
+from bgrscrpt_ioc.ca.channels import NEVER, OF_VAL, Channel, Events
+from bgrscrpt_ioc.records.live import LiveRecord
+
+MOST_TEXTS = 10_000  # that a put of an array may have: they are read in 5 ms
 
 
-class Number(Channel):
-    """ai, longin, int64in and fields of numbers."""
+class NumberChannel(Channel):
+    """ai, ao, longin, longout, int64in, and fields with numbers."""
 
-    __slots__ = ("kind",)
+    __slots__ = ()
 
-    def __init__(
-        self,
-        name: str,
-        record: Record,
-        kind: ChannelType,
-        value: Value = 0,
-        owner: Channel | None = None,
-    ) -> None:
-        super().__init__(name, record, value, owner)
-        self.kind = kind
-
-    def _taken(self, value: Any) -> Value:
-        if not isinstance(value, (int, float)):
-            raise ValueError(f"{self.name}: {value!r} is no number")  # noqa: TRY004 - as `post` says
-        return value
-
-    def _data(self, native: ChannelType) -> tuple[bytes, int]:
-        if native is not ChannelType.STRING:
-            return wire.pack(native, [self.value]), 1
-        whole = isinstance(self.value, int) or self.record.kind == "int64in"
-        text = f"{self.value:.0f}" if whole else f"{self.value:.{self.record.prec}f}"
-        return wire.pack_strings([text]), 1
+    def _data(self, native: int) -> tuple[bytes, int]:
+        value, record = self.value, self.live.record
+        if native != wire.STRING:
+            return wire.pack(native, [value]), 1
+        whole = isinstance(value, int) or record.kind == "int64in"
+        return wire.pack_strings([f"{value:.0f}" if whole else f"{value:.{record.prec}f}"]), 1
 
 
-class Choice(Channel):
-    """bi, bo, mbbi and menus: the number of one of some texts."""
+class ChoiceChannel(Channel):
+    """bi, bo, mbbi and menus: the number of one of several texts."""
 
     __slots__ = ("choices",)
-    kind = ChannelType.ENUM
 
     def __init__(
         self,
         name: str,
-        record: Record,
+        live: LiveRecord,
         choices: tuple[str, ...],
-        value: int = 0,
-        owner: Channel | None = None,
+        value: Callable[[], Any],
+        events: Events = NEVER,
     ) -> None:
-        super().__init__(name, record, value, owner)
+        super().__init__(name, live, wire.ENUM, value, events)
         self.choices = choices
 
-    def post(
-        self,
-        value: Any,
-        severity: Severity = Severity.NO_ALARM,
-        status: AlarmStatus = AlarmStatus.STATE,
-    ) -> None:
-        """As of every channel; the alarm is one of the state."""
-        super().post(value, severity, status)
-
-    def _taken(self, value: Any) -> int:
-        if value not in range(len(self.choices)):
-            raise ValueError(f"{self.name}: {value!r} is the number of none of its choices")
-        return int(value)
-
-    def _data(self, native: ChannelType) -> tuple[bytes, int]:
-        if native is not ChannelType.STRING:
-            return wire.pack(native, [self.value]), 1
-        known = self.value < len(self.choices)
-        return wire.pack_strings([self.choices[self.value] if known else "Illegal_Value"]), 1
+    def _data(self, native: int) -> tuple[bytes, int]:
+        value = self.value
+        if native != wire.STRING:
+            return wire.pack(native, [value]), 1
+        known = value < len(self.choices)
+        return wire.pack_strings([self.choices[value] if known else "Illegal_Value"]), 1
 
     def _meta(self) -> wire.Meta:
-        alarmed = self._alarmed
-        return wire.Meta(alarmed.status, alarmed.severity, alarmed.stamp, choices=self.choices)
+        live = self.live
+        return wire.Meta(live.status, live.severity, live.stamp, choices=self.choices)
+
+
+class Written(ChoiceChannel):
+    """bi, bo, mbbi, mbbo."""
+
+    __slots__ = ()
+
+    def _meta(self) -> wire.Meta:
+        if self.live.record.kind != "bo":
+            return super()._meta()
+        # As base's bo does, and its bi does not.
+        return replace(super()._meta(), control=(0, 0xFFFF))
 
 
 class String(Channel):
-    """stringin and fields of text; UTF-8, cut between two characters at 39 bytes."""
+    """stringin, and fields with text: UTF-8, cut between two characters at 39 bytes."""
 
-    __slots__ = ("bytes",)
-    kind = ChannelType.STRING
+    __slots__ = ()
+
+    def _data(self, native: int) -> tuple[bytes, int]:
+        if native == wire.STRING:
+            return wire.pack_strings([self.value]), 1
+        if native == wire.ENUM:
+            return wire.pack(native, [_choice(self.value, self.live.choices)]), 1
+        return wire.pack(native, [wire.number(self.value)]), 1
+
+
+def _choice(text: str, choices: tuple[str, ...]) -> int:
+    """Return the number of a choice, as base converts a text to a DBR_ENUM.
+
+    Raises:
+        wire.ConversionError: the text is no choice of the record, and no number of one.
+    """
+    if text in choices:
+        return choices.index(text)
+    if text.strip().isdecimal() and int(text) < len(choices):
+        return int(text)
+    raise wire.ConversionError(f"{text!r} is no choice")
+
+
+class TextChannel(Channel):
+    """waveform of CHAR, and texts that are asked for with `$`: UTF-8, with a NUL at the end."""
+
+    __slots__ = ("_size",)
 
     def __init__(
         self,
         name: str,
-        record: Record,
-        value: str = "",
-        size: int = wire.STRING_SIZE,
-        owner: Channel | None = None,
+        live: LiveRecord,
+        value: Callable[[], Any],
+        size: int,
+        events: Events = NEVER,
     ) -> None:
-        super().__init__(name, record, value, owner)
-        self.bytes = size
-
-    def _taken(self, value: Any) -> str:
-        return cut(_text(self, value), self.bytes - 1).decode()
-
-    def _data(self, native: ChannelType) -> tuple[bytes, int]:
-        if native is ChannelType.STRING:
-            return wire.pack_strings([self.value]), 1
-        return wire.pack(native, [wire.number(self.value)]), 1
-
-
-class Text(Channel):
-    """waveform of CHAR: UTF-8, cut between two characters, always with the NUL that ends it."""
-
-    __slots__ = ()
-    kind = ChannelType.CHAR
-
-    def __init__(self, name: str, record: Record, owner: Channel | None = None) -> None:
-        super().__init__(name, record, b"\0", owner)
+        super().__init__(name, live, wire.CHAR, value, events)
+        self._size = size
 
     @property
     def size(self) -> int:
-        """NELM."""
-        return self.record.size
+        """Return how many bytes the text may have, including its NUL."""
+        return self._size
 
-    def _taken(self, value: Any) -> bytes:
-        return cut(_text(self, value), self.size - 1) + b"\0"
+    def understood(self, kind: int, count: int, payload: bytes) -> Any:
+        """Return the text that a client puts, as characters or as a string."""
+        values = wire.unpack(kind, count, payload)
+        if kind != wire.CHAR:
+            return wire.first(kind, count, payload)
+        return bytes(values).partition(b"\0")[0].decode("utf-8", "replace")
 
-    def _data(self, native: ChannelType) -> tuple[bytes, int]:
-        if native is ChannelType.CHAR:
-            return self.value, len(self.value)
-        if native is ChannelType.STRING:  # of an array, one number in each
-            return wire.pack_strings(map(str, self.value)), len(self.value)
-        return wire.pack(native, self.value), len(self.value)
+    def _data(self, native: int) -> tuple[bytes, int]:
+        data = encoded(self.value)
+        return wire.pack_bytes(native, data), len(data)  # an array with one number in each element
 
 
-class LongString(Text):
-    """A text field asked for with `$`: not cut at 39 bytes, but a CHAR array."""
+class ArrayChannel(Channel):
+    """waveform of numbers."""
 
-    __slots__ = ("_source",)
+    __slots__ = ("_packed",)
 
-    def __init__(self, name: str, source: String, owner: Channel) -> None:
-        super().__init__(name, owner.record, owner)
-        self._source = source
-        self.value = source.value.encode() + b"\0"
+    def __init__(
+        self, name: str, live: LiveRecord, value: Callable[[], Any], events: Events = NEVER
+    ) -> None:
+        kind = wire.DOUBLE if live.record.elements == "DOUBLE" else wire.LONG
+        super().__init__(name, live, kind, value, events)
+        # A value, and its bytes as the record's own type.
+        self._packed: tuple[Any, bytes] = (None, b"")
 
     @property
     def size(self) -> int:
-        """Bytes that the field may have."""
-        return self._source.bytes
+        """Return how many numbers the value may have."""
+        return self.live.record.size
 
-    def follow(self, owner: Channel, field: str) -> bool:  # noqa: ARG002 - knows its source
-        """Be what the text has become."""
-        before, self.value = self.value, self._source.value.encode() + b"\0"
-        return self.value != before
+    @property
+    def length(self) -> int:
+        """Return how many numbers the value has."""
+        return len(self.value)
+
+    def understood(self, kind: int, count: int, payload: bytes) -> Any:
+        """Return the numbers that a client puts, or texts that are to be some."""
+        if kind != wire.STRING:
+            return wire.unpack_numbers(kind, count, payload)
+        return [each.decode("utf-8", "replace") for each in wire.unpack(kind, count, payload)]
+
+    def longest_put(self, kind: int) -> int:
+        """Return how many bytes all numbers have; texts take long to read, and are less."""
+        if kind not in wire.SIZES:
+            return 0
+        most = self.size if kind != wire.STRING else min(self.size, MOST_TEXTS)
+        return most * wire.SIZES[kind]
+
+    def _data(self, native: int) -> tuple[bytes, int]:
+        value = self.value
+        if native == self.kind:
+            if self._packed[0] is not value:
+                self._packed = value, _big_endian(value)
+            return self._packed[1], len(value)
+        if native != wire.STRING:
+            return wire.pack(native, value), len(value)
+        precision = self.live.record.prec if self.kind == wire.DOUBLE else 0
+        return wire.pack_strings(f"{each:.{precision}f}" for each in value), len(value)
 
 
-def _text(channel: Channel, value: object) -> str:
-    """The text, without the NULs that would end it for clients."""
-    if not isinstance(value, str):
-        raise ValueError(f"{channel.name}: {value!r} is no text")  # noqa: TRY004 - as `post` says
-    return value.replace("\0", "")
+def _big_endian(numbers: array[Any]) -> bytes:
+    if sys.byteorder == "big":
+        return numbers.tobytes()
+    swapped = array(numbers.typecode, numbers)
+    swapped.byteswap()
+    return swapped.tobytes()
 
 
-def channel_of(name: str, record: Record) -> Channel:
-    """The channel of a record that no client writes."""
-    match record.kind:
-        case "ai":
-            return Number(name, record, ChannelType.DOUBLE, 0.0)
-        case "int64in":  # as base serves it: Channel Access has no 64-bit integers
-            return Number(name, record, ChannelType.DOUBLE)
-        case "longin":
-            return Number(name, record, ChannelType.LONG)
+def encoded(text: str) -> bytes:
+    """Return the bytes of a text as clients get it in an array of characters."""
+    return text.encode() + b"\0"
+
+
+def channel_of(name: str, live: LiveRecord) -> Channel:
+    """Return the channel of a record's value."""
+    made = _channel_of(name, live)
+    made.is_value = True
+    return made
+
+
+def _channel_of(name: str, live: LiveRecord) -> Channel:
+    def value() -> Any:
+        return live.value
+
+    match live.record.kind:
+        # Channel Access has no 64-bit integers, so base serves them like this.
+        case "ai" | "ao" | "int64in":
+            return NumberChannel(name, live, wire.DOUBLE, value, OF_VAL)
+        case "longin" | "longout":
+            return NumberChannel(name, live, wire.LONG, value, OF_VAL)
         case "stringin":
-            return String(name, record)
+            return String(name, live, wire.STRING, value, OF_VAL)
+        case "waveform" if not live.record.is_text:
+            return ArrayChannel(name, live, value, OF_VAL)
         case "waveform":
-            return Text(name, record)
+            return TextChannel(name, live, value, live.record.size, OF_VAL)
         case _:
-            return Choice(name, record, record.choices)
+            return Written(name, live, live.choices, value, OF_VAL)

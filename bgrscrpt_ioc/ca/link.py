@@ -1,100 +1,106 @@
-"""One connection of a client: bytes in, requests out; messages in, batches of bytes out.
+"""One connection of a client: bytes in, batches of bytes out, no faster than the client takes them.
 
-caproto reads and writes the protocol, asyncio the socket. What is asked for is not known here.
+asyncio has the socket. This file does not know what the bytes mean.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
-from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-import caproto as ca
+from bgrscrpt_ioc.access.complaints import fault, printable
+from bgrscrpt_ioc.ca.links import Links
+from bgrscrpt_ioc.ca.turns import LATELY, TURN
+from bgrscrpt_ioc.host.system import GONE, watch_peer
 
-from bgrscrpt_ioc.ca.links import Links, printable
-
-LONGEST_REQUEST = 1 << 14  # bytes, as base has it by default; nothing that we take is an array
-PIECE = 1 << 12  # bytes that are read at once, and by caproto, which copies what is left
-BATCH = 1 << 16  # bytes of answers that are put together before they are sent
+PIECE = 1 << 12  # bytes that are read at once, by caproto too, which copies what is left
+BATCH = 1 << 16  # bytes of answers that are collected before they are sent
 LONGEST_QUEUE = 1 << 18  # bytes that the kernel keeps for a client that does not read
-LINGER = 1.0  # s that a client gets to take what was sent, when the server closes
+LINGER = 1.0  # s that a client has to take what was sent, when the server closes
 
-# A client that has a lot done is made to wait, and nobody for it: what is done for it in one turn
-# of the event loop is measured in bytes of answers.
-TURN = 1 << 17  # about 2 ms
-CHEAPEST = 1 << 7  # what an answer costs as much as that need only be sent
-SMALLEST = 1 << 11  # what any request or answer costs as much as, however short
+# A client that asks for a lot must wait, and no other client waits for it: see turns.py.
+CHEAPEST = 1 << 7  # bytes: the cost of an answer that is only sent
+SMALLEST = 1 << 10  # bytes: the least cost of any other request or answer
 
-# Clients that vanish without a word. (base asks the kernel too, but leaves it at its two hours.)
-SILENCE = 60  # s until one is asked whether it still is there
-ASKING = 10  # s between questions
-VANISHED = 120  # s until one that answers nothing, or takes nothing, is given up
 
-# What caproto raises, of its own and not, on bytes and requests that break the protocol.
-NONSENSE = (ca.CaprotoError, ValueError, TypeError, KeyError, IndexError)
-# ... and on answers to requests that have confused its books of this client.
-CONFUSED = (ca.LocalProtocolError, KeyError)
-GONE = {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH}
+class Reader(Protocol):
+    """Reads what a client sends, and answers by `Link.put` and `Link.put_made`."""
+
+    @property
+    def at_work(self) -> bool:
+        """Return whether closing the connection would disturb the client."""
+        ...
+
+    @property
+    def waiting(self) -> bool:
+        """Return whether requests wait until the client may have more done."""
+        ...
+
+    def take(self, data: memoryview) -> None:
+        """Take bytes, which exist only during the call."""
+        ...
+
+    def go_on(self) -> None:
+        """Answer what waits: the client takes answers again, or has its next turn."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        ...
+
+    def ended(self) -> None:
+        """Forget the client: it has gone."""
+        ...
+
+
+class Nobody:
+    """The reader of a connection that has ended."""
+
+    at_work = waiting = False
+
+    def take(self, data: memoryview) -> None:
+        """Take nothing."""
+
+    def go_on(self) -> None:
+        """Do nothing."""
+
+    forget = ended = go_on
+
+
+_NOBODY = Nobody()
+_incoming = bytearray(PIECE)  # of all links: bytes are taken before another connection is read
 
 
 class Link(asyncio.BufferedProtocol):
     """The connection to one client, from its first byte to its last.
 
-    A client that does not take what is sent is `stalled`, one that has had its share of this turn
-    is `busy`: requests wait, in its own socket where they are many, and who would tell it
-    something keeps that for `caught_up`.
+    A client that does not take what is sent is `stalled`. A client that has had its share of this
+    turn is `busy`. Its requests then wait, in its own socket if they are many, and news for the
+    client is kept until `Reader.go_on`.
     """
 
-    def __init__(self, links: Links, address: tuple[str, int]) -> None:
-        """Be one of `links`, which it is given to, as long as the connection lasts."""
+    def __init__(
+        self, links: Links, address: tuple[str, int], reader: Callable[[Link], Reader]
+    ) -> None:
+        """Add the connection to `links`; `reader(link)` reads and answers."""
         self._links = links
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._incoming = bytearray(PIECE)
-        self._requests: deque[Any] = deque()
-        self._outgoing: list[Any] = []
+        self._outgoing: list[bytes] = []
         self._outgoing_size = 0
-        self._spent = 0  # of this turn
+        self._spent = 0  # bytes, in this turn
         self._turn_due = False
+        self._heavy_until = 0.0  # loop time, s: until then it shares its turns with others
         self._deaf = self._refused = False
         self.stalled = False
+        self.address = address
         self.peer = address[0]
+        self.own_address = ""  # our address of this connection
         self.heard = self._loop.time()
-        self.protocol = ca.VirtualCircuit(ca.SERVER, address, None)
         self.closed: asyncio.Future[None] = self._loop.create_future()
-
-    # --- what a subclass makes of it -----------------------------------------------------------
-
-    def dismisses(self, request: Any) -> bool:  # noqa: ARG002 - a subclass looks at it
-        """Answer a request that caproto shall not see; whether it was one."""
-        return False
-
-    def answered_at_once(self, data: memoryview) -> int:  # noqa: ARG002 - a subclass looks at it
-        """Answer what needs no look by caproto at the start of `data`; how many bytes it was."""
-        return 0
-
-    def answer(self, request: Any) -> None:
-        """Answer a request.
-
-        Raises:
-            ca.RemoteProtocolError: it makes no sense. The connection ends, as it does with any
-                other exception, which is a fault of ours and goes to asyncio's log.
-        """
-        raise NotImplementedError
-
-    def caught_up(self) -> None:
-        """The client takes again what is sent."""
-
-    def ended(self) -> None:
-        """The client has gone."""
-
-    @property
-    def at_work(self) -> bool:
-        """Whether the client would be missed."""
-        return False
+        self._reader: Reader = reader(self)
 
     # --- asyncio's side ------------------------------------------------------------------------
 
@@ -104,118 +110,148 @@ class Link(asyncio.BufferedProtocol):
         if self._refused:
             transport.abort()
             return
-        self.protocol.our_address = transport.get_extra_info("sockname")
-        for level, option, value in (
-            (socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_QUEUE),
-            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENCE),
-            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, ASKING),
-            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED * 1000),
-        ):
-            transport.get_extra_info("socket").setsockopt(level, option, value)
+        self.own_address = transport.get_extra_info("sockname")[0]
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST_QUEUE)
+        patience = self._links.limits.patience
+        watch_peer(connection, patience.silence, patience.asking, patience.vanished)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         if isinstance(exc, OSError) and exc.errno in GONE:
             self._links.complaints.say(self.peer, f"connection ended: {exc.strerror}")
         self._links.discard(self)
-        self._requests.clear()
         self._outgoing.clear()
-        self.ended()
-        self.closed.set_result(None)
+        self._reader.ended()
+        # Otherwise a circle keeps all this in memory until a full collection.
+        self._reader = _NOBODY
+        if not self.closed.done():  # asyncio may call twice
+            self.closed.set_result(None)
 
     def pause_writing(self) -> None:
-        """The client is slow."""
+        """Note that the client is slow."""
         self.stalled = True
         self._listen()
 
     def resume_writing(self) -> None:
-        """The client has caught up."""
+        """Note that the client has caught up.
+
+        What waits is answered later, not in this call: if that ended the connection, asyncio's
+        transport would end it a second time and raise.
+        """
         self.stalled = False
-        self._go_on()
+        self.spend(0)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's name
-        """Where the next bytes go. They are few, so that each client has its turn."""
-        return self._incoming
+        """Return where the next bytes go. They are few, so that each client has its turn."""
+        return _incoming
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take requests."""
+        """Take the bytes that have come."""
         self.heard = self._loop.time()
-        data = memoryview(self._incoming)[:nbytes]
-        if not self._requests and not self.protocol._data and not self.busy:  # nothing goes before
-            data = data[self.answered_at_once(data) :]
-            if not data:
-                self._flush()
-                return
-        try:
-            requests, missing = self.protocol.recv(data)
-        except NONSENSE as error:
-            self.refuse(error)
-            return
-        if missing > LONGEST_REQUEST:
-            self.refuse(f"a request of more than {LONGEST_REQUEST} bytes")
-            return
-        self._requests += requests
-        self._work()
+        self.guarded(lambda: self._reader.take(memoryview(_incoming)[:nbytes]))
+        self._flush()
+        self._listen()
 
     # --- our side ------------------------------------------------------------------------------
 
     @property
+    def at_work(self) -> bool:
+        """Return whether closing the connection would disturb the client."""
+        return self._reader.at_work
+
+    @property
     def connected(self) -> bool:
-        """Whether it is set up, and not ending."""
+        """Return whether the connection is set up and not ending."""
         return self._transport is not None and not self.ending
 
     @property
     def ending(self) -> bool:
-        """Whether it has been ended."""
+        """Return whether the connection has been ended."""
         return self._refused or (self._transport is not None and self._transport.is_closing())
 
     @property
     def busy(self) -> bool:
-        """Whether nothing more is to be done for the client now."""
-        return self.stalled or self._spent > TURN
+        """Return whether nothing more may be done for the client in this turn."""
+        if self.stalled or self._spent > TURN:
+            return True
+        if self._heavy_until and self._links.turns.over and self._heavy:
+            self.spend(0)
+            return True
+        return False
 
-    def send(self, *messages: Any) -> None:
-        """Send what caproto has made, soon and in this order."""
+    @property
+    def _heavy(self) -> bool:
+        """Return whether the client has had a lot done lately."""
+        if self._heavy_until and self._heavy_until < self._loop.time():
+            self._heavy_until = 0.0
+        return bool(self._heavy_until)
+
+    def put(self, data: bytes) -> None:
+        """Send bytes soon, in this order."""
         if not self.connected:
             return
-        for message in messages:
-            try:
-                buffers = self.protocol.send(message)
-            except CONFUSED as error:
-                self.refuse(error)
-                break
-            self._put(buffers, len(message))
-
-    def send_unchecked(self, message: ca.Message) -> None:
-        """Send what caproto shall not see."""
-        self._put([bytes(message)], len(message))
-
-    def send_bytes(self, data: bytes) -> bool:
-        """Send what was made before; whether the client may have more of it now."""
         self._outgoing.append(data)
         self._outgoing_size += len(data)
-        self._spend(max(len(data), CHEAPEST))
+        self.spend(max(len(data), SMALLEST))
+        if self._outgoing_size > BATCH:
+            self._flush()
+
+    def put_made(self, data: bytes) -> bool:
+        """Send bytes that were made before; return whether the client may have more of them now."""
+        size = len(data)
+        self._outgoing.append(data)
+        self._outgoing_size += size
+        self.spend(size if size > CHEAPEST else CHEAPEST)  # noqa: FURB136 - max takes longer
         return not self.busy
 
+    def spend(self, cost: int) -> None:
+        """Count what is done for the client in this turn, in bytes of answers."""
+        self._spent += cost
+        if self._spent > TURN:
+            self._heavy_until = self._loop.time() + LATELY
+        if self._heavy_until:
+            self._links.turns.spent += cost
+        if not self._turn_due:
+            self._turn_due = True
+            if self._heavy:
+                self._links.turns.wait(self)
+            else:
+                self._loop.call_soon(self.begin_turn)
+
+    def complain(self, what: object) -> None:
+        """Say in the log what the client does."""
+        self._links.complaints.say(self.peer, what)
+
     def refuse(self, why: object) -> None:
-        """End the connection with a client that does not keep to the protocol, or to the limits."""
-        self._requests.clear()
+        """End the connection of a client that breaks the protocol or exceeds a limit."""
+        self._reader.forget()
         if self.ending:
             return
+        self._flush()
         self._refused = True
-        self._links.complaints.say(self.peer, f"connection ended: {printable(why)}")
+        self.complain(f"connection ended: {printable(why)}")
         if self._transport is not None:
             self._transport.abort()
 
+    def guarded(self, call: Callable[[], object]) -> None:
+        """Call something for the client.
+
+        A fault of the IOC in it is logged, and ends this connection.
+        """
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, other clients go on
+            self.refuse(fault(error))
+
     def take_no_more(self) -> None:
-        """Ignore what the client asks for from now on; what is going on is still answered."""
+        """Ignore new requests from now on. Requests in progress are still answered."""
         self._deaf = True
-        self._requests.clear()
+        self._reader.forget()
         self._listen()
 
     async def close(self) -> None:
-        """End the connection, with what is still to be sent if the client takes it."""
+        """End the connection. What is still to be sent is sent, if the client takes it."""
         if self._transport is None:
             return
         self._flush()
@@ -227,61 +263,25 @@ class Link(asyncio.BufferedProtocol):
             self._transport.abort()
             await self.closed
 
-    def _work(self) -> None:
-        """Answer requests for as long as the client takes the answers, and the turn lasts."""
-        while self._requests and self.connected and not self.busy:
-            request = self._requests.popleft()
-            self._spend(SMALLEST)
-            if isinstance(request, ca.VersionRequest) and self.protocol.priority is not None:
-                continue  # libca begins every search over TCP with one; caproto wants only one
-            try:
-                if self.dismisses(request):
-                    continue
-                self.protocol.process_command(request)
-            except NONSENSE as error:
-                self.refuse(error)
-                break
-            try:
-                self.answer(request)
-            except ca.RemoteProtocolError as error:
-                self.refuse(error)
-        self._flush()
-        self._listen()
-
     def _listen(self) -> None:
-        """Read on where there is nothing left to do before."""
+        """Go on reading, if nothing waits to be done first."""
         if self._transport is not None:
-            if self._requests or self.stalled or self._deaf:
+            if self.stalled or self._deaf or self._reader.waiting:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
 
-    def _spend(self, cost: int) -> None:
-        self._spent += cost
-        if not self._turn_due:
-            self._turn_due = True
-            self._loop.call_soon(self._begin_turn)
-
-    def _begin_turn(self) -> None:
+    def begin_turn(self) -> None:
+        """Answer what waits, while this turn lasts."""
         self._turn_due = False
         self._spent = 0
         self._flush()
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._requests:
-            self._work()
-        else:
-            self._listen()
-        if self.connected and not self.busy:
-            self.caught_up()
-
-    def _put(self, buffers: Sequence[Any], size: int) -> None:
-        self._outgoing += buffers
-        self._outgoing_size += size
-        self._spend(max(size, SMALLEST))
-        if self._outgoing_size > BATCH:
-            self._flush()
+        self.guarded(self._reader.go_on)
+        self._flush()
+        self._listen()
 
     def _flush(self) -> None:
         if self._outgoing and self._transport is not None and self.connected:

@@ -1,90 +1,98 @@
-"""Takes the connections of clients on one address, also when descriptors run short.
+"""Accepts connections on one listening socket, also when file descriptors run short.
 
-asyncio's own server logs a traceback a second then, and lets nobody in.
+In that case asyncio's own server logs a traceback each second and accepts nobody. This one uses
+`loop.sock_accept`, which every event loop has.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Callable
 
+from bgrscrpt_ioc.access.complaints import fault
 from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.links import Links
+from bgrscrpt_ioc.host.faults import Faults
+from bgrscrpt_ioc.host.system import EXHAUSTED
 
-BACKLOG = 1024  # clients that wait to be accepted: who finds no place there tries a second later
-AT_ONCE = 16  # that are accepted before others have their turn
-PAUSE = 1.0  # s until it is tried again
-SOON = 0.02  # s until what an ended connection had is free
-EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+AT_ONCE = 4  # connections that are accepted before others have their turn
+PAUSE = 1.0  # s until the next try
+SOON = 0.02  # s until the descriptors of a connection that ended are free
 
 
-class Listener:
-    """Makes a link of every connection to `address`, until it is closed."""
+class Acceptor:
+    """Makes a link of every connection to a listening socket, until it is closed."""
 
     def __init__(
-        self, address: tuple[str, int], make: Callable[[tuple[str, int]], Link], links: Links
+        self,
+        listening: socket.socket,
+        make: Callable[[tuple[str, int]], Link],
+        links: Links,
     ) -> None:
-        """Listen; `make` is called with the client's address.
+        """Accept from now on; `make` is called with the client's address.
 
-        Raises:
-            OSError: the address is not to be had.
+        `listening` must not block. It is closed together with this object.
         """
         self._make, self._links = make, links
         self._loop = asyncio.get_running_loop()
         self._settling: set[asyncio.Task[object]] = set()
-        self._later: asyncio.TimerHandle | None = None
-        # By protocol, which accepted sockets inherit: only so asyncio sets their TCP_NODELAY.
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            self._socket.setblocking(False)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(address)
-            self._socket.listen(BACKLOG)
-        except OSError:
-            self._socket.close()
-            raise
-        self._resume()
+        self._socket = listening
+        self._faults = Faults("taking connections")
+        self._accepting = self._loop.create_task(self._accept())
 
     async def close(self) -> None:
-        """Take no more."""
-        if self._later is not None:
-            self._later.cancel()
-        self._loop.remove_reader(self._socket)
+        """Accept no more connections."""
+        self._accepting.cancel()
+        await asyncio.gather(self._accepting, return_exceptions=True)
         self._socket.close()
         await asyncio.gather(*self._settling, return_exceptions=True)
 
-    def _accept(self) -> None:
-        for _ in range(AT_ONCE):
+    async def _accept(self) -> None:
+        accepted = 0
+        while True:
             try:
-                connection, address = self._socket.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                connection, address = await self._loop.sock_accept(self._socket)
+            except ConnectionAbortedError:  # the client has gone while it waited
+                continue
             except OSError as error:
-                self._fail(error)
-                return
-            connection.setblocking(False)
-            link = self._make(address[:2])
-            self._links.add(link)
-            task = self._loop.create_task(self._settle(link, connection))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+                pause = PAUSE
+                with self._faults:
+                    pause = self._failed(error)
+                await asyncio.sleep(pause)
+                continue
+            link = None
+            with self._faults:
+                link = self._make(address[:2])
+                self._links.add(link)
+                task = self._loop.create_task(self._settle(link, connection))
+                self._settling.add(task)
+                task.add_done_callback(self._settling.discard)
+            if link is None:
+                connection.close()
+            accepted += 1
+            # If many wait, sock_accept returns at once, and nobody else would have a turn.
+            if accepted % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _settle(self, link: Link, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(lambda: link, connection)
-        except OSError as error:  # it has gone already, or there is no memory for it
-            connection.close()
-            self._links.discard(link)
-            self._links.complaints.say(link.peer, error)
+        except OSError as error:  # the client has gone already, or memory is short
+            self._let_go(link, connection, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the connection is let go
+            self._let_go(link, connection, fault(error))
 
-    def _fail(self, error: OSError) -> None:
-        """Have the next one wait a little, and make room for it if that is what it lacks."""
+    def _let_go(self, link: Link, connection: socket.socket, why: object) -> None:
+        connection.close()
+        self._links.discard(link)
+        self._links.complaints.say(link.peer, why)
+
+    def _failed(self, error: OSError) -> float:
+        """Return how long the next connection must wait.
+
+        Make room for it if descriptors are short.
+        """
         self._links.complaints.say("no connection accepted", error)
         ended = error.errno in EXHAUSTED and self._links.dismiss("no descriptors are left")
-        self._loop.remove_reader(self._socket)
-        self._later = self._loop.call_later(SOON if ended else PAUSE, self._resume)
-
-    def _resume(self) -> None:
-        self._loop.add_reader(self._socket, self._accept)
+        return SOON if ended else PAUSE

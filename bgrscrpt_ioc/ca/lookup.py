@@ -1,65 +1,156 @@
-"""From the name that a client uses to a record or its field; fields are made when first asked for.
+"""Finds the record or field of a name that a client uses. Channels are made when asked for.
 
-All fields are read-only. An IOC has thousands of them, clients ask for a handful.
+All fields are read-only. An IOC has thousands of fields, and clients ask for few of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from caproto import ChannelType
-
-from bgrscrpt_ioc.ca.channels import Channel, running_value
-from bgrscrpt_ioc.ca.fields import Field, field_of
-from bgrscrpt_ioc.ca.kinds import Choice, LongString, Number, String
-
-
-def find(channels: Mapping[str, Channel], name: str) -> Channel | None:
-    """The channel of `RECORD`, `RECORD.FIELD` or `RECORD.FIELD$`; None when there is none."""
-    if name in channels:
-        return channels[name]
-    record, dot, field = name.partition(".")
-    found = channels.get(record)
-    return field_channel(found, field) if dot and found is not None else None
+from bgrscrpt_ioc.ca import wire
+from bgrscrpt_ioc.ca.channels import NEVER, OF_SEVR, OF_STAT, OF_VAL, WITH_VALUE, Channel, Events
+from bgrscrpt_ioc.ca.fields import Field, field_of, following, follows
+from bgrscrpt_ioc.ca.kinds import (
+    ChoiceChannel,
+    NumberChannel,
+    String,
+    TextChannel,
+    channel_of,
+    encoded,
+)
+from bgrscrpt_ioc.records.live import LiveRecord
 
 
-def has(channels: Mapping[str, Channel], name: str) -> bool:
-    """Whether there is such a channel; a plain field is not made: who searches may never come."""
-    record, dot, field = name.partition(".")
-    owner = channels.get(record)
-    if owner is None or not dot or field.endswith("$"):
-        return find(channels, name) is not None
-    return field in ("", "VAL") or field_of(owner.record, owner.name, field) is not None
+class Channels:
+    """The channels of one server, by the names that clients use."""
 
+    def __init__(self, records: Mapping[str, LiveRecord]) -> None:
+        """Serve these records, by their full names."""
+        self._records = records
+        self._made: dict[str, Channel] = {}
+        self._watching: dict[Callable[[set[LiveRecord]], None], None] = {}
 
-def field_channel(owner: Channel, name: str) -> Channel | None:
-    """The field of a record; None when it has no such field."""
-    if name in ("", "VAL"):
-        return owner
-    if name not in owner.fields:
-        made = _made(owner, name)
-        if made is None:
+    def watch(self, removed: Callable[[set[LiveRecord]], None]) -> None:
+        """Call `removed` with records that are not served any more."""
+        self._watching[removed] = None
+
+    def unwatch(self, removed: Callable[[set[LiveRecord]], None]) -> None:
+        """Stop calling `removed`."""
+        self._watching.pop(removed, None)
+
+    def added(self) -> None:
+        """There are other records: they are found when they are asked for."""
+
+    def removed(self, records: Sequence[LiveRecord]) -> None:
+        """Forget the channels of records that are not served any more."""
+        gone = set(records)
+        for tell in tuple(self._watching):
+            tell(gone)
+        for name in [name for name, each in self._made.items() if each.live in gone]:
+            self._made.pop(name).close()
+
+    def find(self, name: str) -> Channel | None:
+        """Return the channel of `RECORD`, `RECORD.FIELD` or `RECORD.FIELD$`, or None."""
+        made = self._made.get(name)
+        if made is not None:
+            return made
+        record, live, field = self._split(name)
+        if live is None:
             return None
-        owner.fields[name] = made
-    return owner.fields[name]
+        whole = record if field in ("", "VAL") else f"{record}.{field}"
+        made = self._made.get(whole)
+        if made is None:
+            value = whole == record
+            made = channel_of(whole, live) if value else field_channel(whole, live, field)
+            if made is not None:
+                self._made[whole] = made
+        return made
+
+    def open(self, name: str) -> Channel | None:
+        """Return a channel for a client, which must give it back by `close`."""
+        channel = self.find(name)
+        if channel is not None:
+            channel.users += 1
+        return channel
+
+    def close(self, channel: Channel) -> None:
+        """Take a channel back from a client.
+
+        A channel without clients is forgotten with its answers.
+        """
+        channel.users -= 1
+        if not channel.users:
+            channel.close()
+            self._made.pop(channel.name, None)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is such a channel. It is not made: a search may lead to nothing."""
+        _, live, field = self._split(name)
+        return live is not None and (field in ("", "VAL") or served(live, field))
+
+    def _split(self, name: str) -> tuple[str, LiveRecord | None, str]:
+        if name in self._records:
+            return name, self._records[name], ""
+        record, dot, field = name.partition(".")
+        return record, self._records.get(record) if dot else None, field
 
 
-def _made(owner: Channel, name: str) -> Channel | None:
-    full_name = f"{owner.name}.{name}"
+def served(live: LiveRecord, name: str) -> bool:
+    """Return whether a record has this field. Only texts have `FIELD$`."""
     if name.endswith("$"):
-        text = field_channel(owner, name[:-1])
-        return LongString(full_name, text, owner) if isinstance(text, String) else None
-    field = field_of(owner.record, owner.name, name)
-    if field is None:
+        name = name[:-1]
+        if name in ("", "VAL"):
+            return live.record.kind == "stringin"
+        field = field_of(live.record, live.name, name)
+        return field is not None and field.type == "STRING"
+    return field_of(live.record, live.name, name) is not None
+
+
+def field_channel(full_name: str, live: LiveRecord, name: str) -> Channel | None:
+    """Return the channel of a record's field, or None if the record has no such field."""
+    if not served(live, name):
         return None
-    running = running_value(owner, name)
-    return _channel(full_name, owner, field, field.value if running is None else running)
+    if not name.endswith("$"):
+        field = field_of(live.record, live.name, name)
+        return None if field is None else _channel(full_name, live, name, field)
+    field = field_of(live.record, live.name, name[:-1])
+    if field is None:  # this is VAL
+        return TextChannel(full_name, live, lambda: live.value, wire.STRING_SIZE, OF_VAL)
+    value, events = _running(live, name[:-1], field)
+    return TextChannel(full_name, live, value, field.size, events)
 
 
-def _channel(name: str, owner: Channel, field: Field, value: Any) -> Channel:
+def _channel(full_name: str, live: LiveRecord, name: str, field: Field) -> Channel:
+    value, events = _running(live, name, field)
     if field.type == "STRING":
-        return String(name, owner.record, str(value), field.size, owner)
+        return String(full_name, live, wire.STRING, value, events)
     if field.type == "ENUM":
-        return Choice(name, owner.record, field.choices, int(value), owner)
-    return Number(name, owner.record, ChannelType[field.type], value, owner)
+        return ChoiceChannel(full_name, live, field.choices, value, events)
+    made = NumberChannel(full_name, live, getattr(wire, field.type), value, events)
+    made.distinct = name == "NORD"
+    return made
+
+
+def _running(live: LiveRecord, name: str, field: Field) -> tuple[Callable[[], Any], Events]:
+    """Return how a field is read and what it posts. Few fields change while the record runs."""
+    if follows(live.record, name):
+        return (lambda: following(live.record, name, live.value)), WITH_VALUE
+    match name:
+        case "STAT":
+            return (lambda: int(live.status)), OF_STAT
+        case "SEVR":
+            return (lambda: int(live.severity)), OF_SEVR
+        case "AMSG":  # base posts it with STAT, whatever its value is
+            return (lambda: field.value), OF_STAT
+        case "NORD":
+            return (lambda: _length(live)), WITH_VALUE
+        case "RVAL" if live.record.kind == "bo":  # for an output it follows VAL
+            return (lambda: live.value), WITH_VALUE
+        case _:
+            return (lambda: field.value), NEVER
+
+
+def _length(live: LiveRecord) -> int:
+    """Return how many elements the value of a waveform has."""
+    return len(encoded(live.value) if live.record.is_text else live.value)

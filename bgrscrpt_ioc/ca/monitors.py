@@ -1,111 +1,165 @@
-"""The monitors of one client: each is told what its channel reads, at the client's own pace.
+"""The monitors of one client: each sends what its channel reads, at the client's own pace.
 
-What a slow client does not take is replaced by what is newer.
+A value that a slow client has not taken is replaced by the newest one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Protocol
 
-import caproto as ca
-from caproto import ChannelType
+from bgrscrpt_ioc.ca import reads
+from bgrscrpt_ioc.ca.channels import Channel
+from bgrscrpt_ioc.ca.messages import EVENT_ADD
+from bgrscrpt_ioc.records.live import LiveRecord
 
-from bgrscrpt_ioc.ca.channels import Channel, Reading
-from bgrscrpt_ioc.ca.link import Link
 
-Read = Callable[[int, Channel, ChannelType, int], tuple[Reading, ca.CAStatus]]
+class Out(Protocol):
+    """The client's connection."""
+
+    @property
+    def busy(self) -> bool:
+        """Return whether the client must get nothing more now."""
+        ...
+
+    def put(self, data: bytes) -> None:
+        """Send messages."""
+        ...
+
+    def guarded(self, call: Callable[[], object]) -> None:
+        """Call something for the client. A fault of the IOC in it harms no other client."""
+        ...
+
+
+class Watched(Protocol):
+    """The client's channel that a monitor watches."""
+
+    channel: Channel
+
+    @property
+    def readable(self) -> bool:
+        """Return whether the client may read it now."""
+        ...
 
 
 class Subscription:
     """One monitor."""
 
-    __slots__ = ("_monitors", "channel", "count", "identity", "kind", "mask", "sid")
+    __slots__ = ("_before", "_monitors", "count", "identity", "kind", "mask", "of")
 
-    def __init__(self, monitors: Monitors, channel: Channel, request: Any) -> None:
-        self._monitors, self.channel = monitors, channel
-        self.kind, self.count = ChannelType(request.data_type), request.data_count
-        self.identity, self.mask, self.sid = request.subscriptionid, request.mask, request.sid
+    def __init__(
+        self, monitors: Monitors, of: Watched, kind: int, count: int, identity: int, mask: int
+    ) -> None:
+        self._monitors, self.of = monitors, of
+        self.kind, self.count, self.identity = kind, count, identity
+        self.mask = of.channel.events.watched(mask)  # the changes of the record that count
+        self._before = of.channel.value if of.channel.distinct else None
 
     def changed(self) -> None:
-        """Have the client told."""
+        """Send the new value to the client."""
+        channel = self.of.channel
+        if channel.distinct:
+            before, self._before = self._before, channel.value
+            if before == self._before:
+                return
         self._monitors.tell(self)
 
 
 class Monitors:
-    """All of one client."""
+    """All monitors of one client."""
 
-    def __init__(self, link: Link, read: Read) -> None:
-        """Tell over `link` what `read(sid, channel, kind, count)` gives."""
-        self._link, self._read = link, read
-        self._subscriptions: dict[int, Subscription] = {}  # by what the client calls it
-        self._owed: dict[Subscription, None] = {}  # in the order of the changes
+    def __init__(
+        self, out: Out, host: str, watching: Counter[tuple[str, LiveRecord]], *, keep: bool = True
+    ) -> None:
+        """Prepare; there is no monitor yet.
+
+        Args:
+            out: the client's connection.
+            host: the client's host.
+            watching: how many monitors each host has of each record; kept up to date.
+            keep: as for `reads.answer`.
+        """
+        self._out, self._host, self._watching, self._keep = out, host, watching, keep
+        self._all: set[Subscription] = set()
+        self._unread: set[Subscription] = set()  # monitors that have sent nothing yet
+        # Monitors that must send, in the order of the changes.
+        self._owed: dict[Subscription, None] = {}
         self._wanted = True
 
     def __len__(self) -> int:
-        return len(self._subscriptions)
+        return len(self._all)
 
-    def __contains__(self, identity: int) -> bool:
-        return identity in self._subscriptions
+    def add(self, of: Watched, kind: int, count: int, identity: int, mask: int) -> Subscription:
+        """Begin a monitor. Its first value is sent when the reading is current.
 
-    def add(self, channel: Channel, request: ca.EventAddRequest) -> None:
-        """Begin what the client asks for."""
-        subscription = Subscription(self, channel, request)
-        self._subscriptions[subscription.identity] = subscription
-        channel.subscribers += (subscription,)
-        self.tell(subscription)
-
-    def remove(self, identity: int) -> Subscription:
-        """End the one that the client calls so."""
-        subscription = self._subscriptions.pop(identity)
-        channel = subscription.channel
-        channel.subscribers = tuple(s for s in channel.subscribers if s is not subscription)
-        self._owed.pop(subscription, None)
+        Args:
+            of: the client's channel.
+            kind: the DBR type of what is sent.
+            count: the number of elements, 0 for all.
+            identity: the client's number of the monitor.
+            mask: the events of Channel Access (DBE_VALUE, ...) that are sent.
+        """
+        subscription = Subscription(self, of, kind, count, identity, mask)
+        self._all.add(subscription)
+        self._watching[self._host, of.channel.live] += 1
+        of.channel.watch(subscription)
+        self._unread.add(subscription)
+        of.channel.live.when_current(partial(self._begin, subscription))
         return subscription
 
-    def of(self, sid: int) -> list[Subscription]:
-        """Those of a channel."""
-        return [each for each in self._subscriptions.values() if each.sid == sid]
+    def _begin(self, subscription: Subscription) -> None:
+        if subscription in self._unread:  # otherwise it has ended, or has sent a change meanwhile
+            self.tell(subscription)
+
+    def remove(self, subscription: Subscription) -> None:
+        """End one monitor."""
+        self._all.discard(subscription)
+        self._unwatch(subscription)
+        self._owed.pop(subscription, None)
+        self._unread.discard(subscription)
 
     def clear(self) -> None:
-        """End all: the client has gone."""
-        ours = set(self._subscriptions.values())
-        for channel in {each.channel for each in ours}:
-            channel.subscribers = tuple(each for each in channel.subscribers if each not in ours)
-        self._subscriptions.clear()
+        """End all monitors: the client has gone."""
+        for each in self._all:
+            self._unwatch(each)
+        self._all.clear()
         self._owed.clear()
+        self._unread.clear()
+
+    def _unwatch(self, subscription: Subscription) -> None:
+        channel = subscription.of.channel
+        channel.unwatch(subscription)
+        key = self._host, channel.live
+        self._watching[key] -= 1
+        if not self._watching[key]:
+            del self._watching[key]
 
     def switch(self, on: bool) -> None:
-        """Tell from now on, or keep what there is to tell."""
+        """Send changes from now on, or keep the newest of each monitor until later."""
         self._wanted = on
         self.catch_up()
 
     def tell(self, subscription: Subscription) -> None:
-        """Send what the channel reads now; later, and then the newest, to one who is behind."""
-        if self._owed or self._link.busy or not self._wanted:
+        """Send what the channel reads now. To a client that is behind, the newest is sent later."""
+        self._unread.discard(subscription)
+        if self._owed or not self._wanted or self._out.busy:
             self._owed[subscription] = None
         else:
             self._tell(subscription)
 
     def catch_up(self) -> None:
-        """Tell what is owed, for as long as the client takes it."""
-        while self._owed and self._wanted and not self._link.busy:
+        """Send what has not been sent, while the client takes it."""
+        while self._owed and self._wanted and not self._out.busy:
             subscription = next(iter(self._owed))
             del self._owed[subscription]
             self._tell(subscription)
 
     def _tell(self, subscription: Subscription) -> None:
-        kind = subscription.kind
-        reading, status = self._read(
-            subscription.sid, subscription.channel, kind, subscription.count
-        )
-        self._link.send(
-            ca.EventAddResponse(
-                reading.data,
-                kind,
-                reading.count,
-                status,
-                subscription.identity,
-                metadata=reading.metadata,
-            )
-        )
+        self._out.guarded(partial(self._send, subscription))
+
+    def _send(self, subscription: Subscription) -> None:
+        of, kind, count = subscription.of, subscription.kind, subscription.count
+        made = reads.answer(of.channel, kind, count, readable=of.readable, keep=self._keep)
+        self._out.put(reads.message(EVENT_ADD, subscription.identity, made))

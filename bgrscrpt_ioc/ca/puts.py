@@ -1,100 +1,128 @@
-"""Records that clients write: commands, which are Busy until they are done, and switches.
-
-Every put is completed exactly once, whatever happens. What a command does is not known here.
-"""
+"""The puts of one client: begun at once, answered when they have ended. Nothing waits for a put."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from caproto import AlarmStatus
+from bgrscrpt_ioc.access.rights import Access, NoAccessError
+from bgrscrpt_ioc.ca import messages, wire
+from bgrscrpt_ioc.ca.messages import (
+    ECA_NORMAL,
+    ECA_NOWTACCESS,
+    ECA_PUTCBINPROG,
+    ECA_PUTFAIL,
+    WRITE_NOTIFY,
+    Request,
+)
+from bgrscrpt_ioc.ca.served import Served, ServedChannels
+from bgrscrpt_ioc.records.live import WrongValueError
 
-from bgrscrpt_ioc.ca import wire
-from bgrscrpt_ioc.ca.kinds import Choice
-from bgrscrpt_ioc.ca.records import Record
-from bgrscrpt_ioc.events import CommandFailed, Severity
-
-DONE, BUSY = 0, 1
-
-log = logging.getLogger("bgrscrpt_ioc.ca.puts")
-
-Action = Callable[[int, str], Coroutine[Any, Any, None]]
-Completed = Callable[[bool], None]
+COST = 1 << 12  # bytes of answers: puts that are sent in a row end before the next ones begin
 
 
-class Writable(Choice):
-    """A bo whose puts set something off: `action(value, by)` returns when it is reached.
+class ClientPuts:
+    """The puts of one client that have not ended."""
 
-    It raises `CommandFailed` when it is not; then the put fails, and the record is in a WRITE alarm
-    until the next success: most clients look at that, pyepics' put(wait=True) ignores the failure.
-    """
-
-    __slots__ = ("_action", "_going")
-    writable = True
-
-    def __init__(self, name: str, record: Record, action: Action) -> None:
-        super().__init__(name, record, record.choices)
-        self._action = action
-        self._going: set[asyncio.Task[None]] = set()
-
-    def put(self, values: Sequence[object], by: str, completed: Completed) -> None:
-        """Take what a client has put; call `completed` with whether it succeeded, once.
+    def __init__(
+        self,
+        access: Access,
+        served: ServedChannels,
+        send: Callable[[bytes], None],
+        complain: Callable[[str], None],
+        spend: Callable[[int], None],
+        begun: Callable[[], None],
+        *,
+        most: int,
+        most_of_record: int,
+    ) -> None:
+        """Prepare; there is no put yet.
 
         Args:
-            values: the elements, numbers or bytes; the first counts.
-            by: who puts, `user@host`.
-            completed: called in the event loop, at once where there is nothing to wait for.
-
-        Raises:
-            wire.ConversionError: it is none of the choices. Nothing has changed then.
+            access: decides, carries out, and logs.
+            served: the client's channels.
+            send: sends an answer.
+            complain: says in the log what the client does.
+            spend: counts what is done for the client in this turn.
+            begun: is called when all puts of this turn have begun.
+            most: puts of the client that have not ended, at most.
+            most_of_record: puts to one record that have not ended, of all clients, at most. The
+                only put
+                of a client is always carried out.
         """
-        self._begin(wire.choice(self.choices, values[0] if values else None), by, completed)
+        self._access, self._served, self._send, self._complain = access, served, send, complain
+        self._spend, self._begun = spend, begun
+        self._most, self._most_of_record = most, most_of_record
+        self._loop = asyncio.get_running_loop()
+        self._pending = self._beginning = 0
+
+    def put(self, served: Served, request: Request) -> None:
+        """Begin a put, or refuse it."""
+        live, asker = served.channel.live, self._served.asker
+        if not served.channel.writable or live.puts is None:
+            self._fail(served, request, ECA_NOWTACCESS)
+            return
+        try:
+            value = served.channel.understood(request.kind, request.elements, request.payload)
+        except wire.ConversionError as error:
+            self._access.refused(live, "nothing", asker, str(error))
+            self._fail(served, request, ECA_PUTFAIL)
+            return
+        if served.writable and (self._pending >= self._most or self._crowds(live.puts.pending)):
+            self._complain(f"{served.channel.name}: put refused: too many have not ended yet")
+            self._access.refused(live, value, asker, "too many puts have not ended yet")
+            self._fail(served, request, ECA_PUTCBINPROG)
+            return
+        self._pending += 1
+        self._spend(COST)
+        try:
+            self._access.put(live, value, asker, partial(self._ended, served, request))
+        except (NoAccessError, WrongValueError) as error:
+            self._pending -= 1
+            no_access = isinstance(error, NoAccessError)
+            self._fail(served, request, ECA_NOWTACCESS if no_access else ECA_PUTFAIL)
+        else:
+            self._beginning += 1
+            self._loop.call_soon(self._one_has_begun)  # after the put's own first step
 
     @property
-    def pending(self) -> int:
-        """How many puts have not ended."""
-        return len(self._going)
+    def begin(self) -> bool:
+        """Return whether puts are still to begin in this turn of the event loop.
 
-    async def cancel(self) -> None:
-        """Give up what is going on; its puts fail."""
-        going = tuple(self._going)
-        for task in going:
-            task.cancel()
-        await asyncio.gather(*going, return_exceptions=True)
+        Later requests wait until they have begun.
+        """
+        return self._beginning > 0
 
-    def _begin(self, value: int, by: str, completed: Completed) -> None:
-        task = asyncio.get_running_loop().create_task(self._action(value, by))
-        self._going.add(task)
-        task.add_done_callback(partial(self._end, completed))
+    def _one_has_begun(self) -> None:
+        self._beginning -= 1
+        if not self._beginning:
+            self._begun()
 
-    def _end(self, completed: Completed, task: asyncio.Task[None]) -> None:
-        self._going.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, CommandFailed):
-            log.error("%s: a fault of the IOC: %r", self.name, error, exc_info=error)
-        failed = task.cancelled() or error is not None
-        self._ended(Severity.MAJOR if failed else Severity.NO_ALARM)
-        completed(not failed)
+    def _crowds(self, pending: int) -> bool:
+        """Return whether too many puts to a record wait.
 
-    def _ended(self, severity: Severity) -> None:
-        self.post(self.value, severity, AlarmStatus.WRITE)
+        A client with no other put is never refused.
+        """
+        return self._pending > 0 and pending >= self._most_of_record
 
+    def _fail(self, served: Served, request: Request, status: int) -> None:
+        """Refuse a put at once.
 
-class Command(Writable):
-    """`Done`/`Busy` with the semantics of synApps' busy record; writing 0 does nothing."""
+        As in base, an exception tells a client that waits for no answer.
+        """
+        if request.command == WRITE_NOTIFY:
+            self._answer(request, status)
+        else:
+            self._send(messages.error(request, served.cid, status, served.channel.name))
 
-    __slots__ = ()
+    def _ended(self, served: Served, request: Request, failure: str) -> None:
+        """Answer a put that has ended. The client may have gone, or cleared the channel."""
+        self._pending -= 1
+        if request.command == WRITE_NOTIFY and served in self._served:
+            self._answer(request, ECA_PUTFAIL if failure else ECA_NORMAL)
 
-    def _begin(self, value: int, by: str, completed: Completed) -> None:
-        if value == DONE:
-            completed(True)
-            return
-        super()._begin(value, by, completed)
-        self.post(BUSY, self.severity, AlarmStatus.WRITE)
-
-    def _ended(self, severity: Severity) -> None:
-        self.post(BUSY if self._going else DONE, severity, AlarmStatus.WRITE)
+    def _answer(self, request: Request, status: int) -> None:
+        self._send(
+            messages.message(WRITE_NOTIFY, request.kind, request.elements, status, request.two)
+        )

@@ -1,102 +1,90 @@
-"""What the Channel Access server says by datagrams: where its records are, and that it lives.
+"""The datagrams of the Channel Access server: answers to searches, and beacons.
 
-One socket for each address that clients may call; nothing is known of connections.
+There is one socket for each address on which clients search. It knows no connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import caproto as ca
-import psutil
 
-from bgrscrpt_ioc.ca.links import Complaints
+from bgrscrpt_ioc.access.complaints import Complaints, fault
+from bgrscrpt_ioc.config.epicsvars import EpicsVariables
+from bgrscrpt_ioc.host.networks import EVERYWHERE, Address, broadcast_of, broadcasts, listed
+from bgrscrpt_ioc.host.system import datagram_socket, read_on
 
 log = logging.getLogger("bgrscrpt_ioc.ca.search")
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - compared with, not bound to
-FIRST_BEACON = 0.02  # s to the second one; doubled from there, as the protocol recommends
+# Seconds between the first two beacons, doubled each time, as the protocol recommends.
+FIRST_BEACON = 0.02
+COLLECTED = 0.1  # s after the first new PV, because others come with it
+APART = 10.0  # s between two such series
 VERSION = ca.DEFAULT_PROTOCOL_VERSION
-VERSION_MESSAGE = bytes(ca.VersionResponse(VERSION))
+NUMBERED = 11  # the minor version from which clients number their datagrams
 HEADER = struct.Struct(">HHHHII")  # command, bytes that follow, two and two more parameters
-SEARCH = ca.SearchRequest.ID
-FOUND_SIZE = 8  # bytes that follow an answer's header
-# What one may hear on the port: versions, searches, their failures, beacons, repeaters, echoes.
+VERSION_COMMAND, SEARCH = ca.VersionRequest.ID, ca.SearchRequest.ID
+FOUND_SIZE = 8  # bytes after an answer's header
+# Commands that may come to the port: versions, searches, their failures, beacons, repeaters,
+# echoes.
 BY_DATAGRAM = {0, SEARCH, 13, 14, 17, 23, 24}
 LONGEST_QUEUE = 1 << 16  # bytes of answers that wait to be sent
 
-Address = tuple[str, int]
-
-
-def broadcast_of(interface: str) -> str | None:
-    """The address that reaches every host of the interface's network; None where there is none.
-
-    Of the loopback too, where libca sends a search for a server on the same host.
-    """
-    if interface == EVERYWHERE:
-        return "255.255.255.255"
-    if interface.startswith("127."):
-        return "127.255.255.255"
-    for addresses in psutil.net_if_addrs().values():
-        for address in addresses:
-            if address.address == interface:
-                return address.broadcast
-    return None
-
-
-def udp_socket(address: Address | None = None) -> socket.socket:
-    """A datagram socket that shares its address with other servers on this host.
-
-    Raises:
-        OSError: the address is not to be had.
-    """
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        udp.setblocking(False)
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        if address is not None:
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            udp.bind(address)
-    except OSError:
-        udp.close()
-        raise
-    return udp
-
 
 class NotChannelAccessError(ValueError):
-    """A datagram is not what clients of Channel Access send."""
+    """A datagram is not what Channel Access clients send."""
 
 
-def searched(data: bytes) -> Iterator[tuple[str, int]]:
-    """The names that a datagram asks for, each with what the client calls it.
+class Searched(NamedTuple):
+    """What a datagram asks for."""
 
-    (caproto makes an object of each, which takes ten times as long: a burst of searches would keep
-    those waiting who have found us.)
+    names: list[tuple[str, int]]  # each name with the client's number of it
+    number: int | None  # the number of the datagram, if the client numbers its datagrams
+
+
+def searched(data: bytes) -> Searched:
+    """Return what a datagram asks for.
+
+    (caproto makes an object of each search, which takes ten times as long. A burst of searches
+    would delay the clients that are connected.)
 
     Raises:
-        NotChannelAccessError: it is not Channel Access, or cut short.
+        NotChannelAccessError: the datagram is not Channel Access, or is cut short.
     """
+    names: list[tuple[str, int]] = []
+    number: int | None = None
     at = 0
     while at < len(data):
         if len(data) - at < HEADER.size:
             raise NotChannelAccessError(f"{len(data) - at} bytes are no message")
-        command, size, _, _, identity, _ = HEADER.unpack_from(data, at)
+        command, size, _, version, identity, _ = HEADER.unpack_from(data, at)
         name = data[at + HEADER.size : at + HEADER.size + size]
         if command not in BY_DATAGRAM or len(name) < size:
             raise NotChannelAccessError(f"command {command} with {size} bytes")
         if command == SEARCH:
-            yield name.partition(b"\0")[0].decode("latin-1"), identity
+            names.append((name.partition(b"\0")[0].decode("latin-1"), identity))
+        elif command == VERSION_COMMAND:
+            number = identity if version >= NUMBERED else None
         at += HEADER.size + size
+    return Searched(names, number)
+
+
+def numbered(number: int | None) -> bytes:
+    """Return the first bytes of the answer to a datagram with this number.
+
+    libca searches for more names at a time, and sooner, if the number tells it that all names of
+    its last datagram were found. Otherwise it waits 32 ms after each datagram: 10,000 channels took
+    12 s to connect. (caproto's `VersionResponse` always gives the number 1.)
+    """
+    return b"" if number is None else HEADER.pack(VERSION_COMMAND, 0, 1, VERSION, number, 0)
 
 
 class Searches(asyncio.DatagramProtocol):
-    """One socket on which clients ask for records; answers those that `serves` knows."""
+    """A socket on which clients search for records; answers for those that `serves` knows."""
 
     def __init__(
         self,
@@ -104,9 +92,20 @@ class Searches(asyncio.DatagramProtocol):
         port: int,
         ignored: Iterable[str],
         complaints: Complaints,
+        allowed: Callable[[str, int], int] = lambda _, wanted: wanted,
     ) -> None:
+        """Prepare; answers are sent from `connection_made` on.
+
+        Args:
+            serves: returns whether there is a channel of a name.
+            port: the TCP port of the server.
+            ignored: addresses that get no answer.
+            complaints: says in the log what clients do.
+            allowed: returns how many of so many names are answered for a host.
+        """
         self._serves, self._ignored, self._complaints = serves, frozenset(ignored), complaints
-        # Port and "at the address that this comes from"; what the client called it; our version.
+        self._allowed = allowed
+        # Port and "at the address that this comes from"; the client's number; our version.
         self._answer = struct.Struct(f">HHHHIIH{FOUND_SIZE - 2}x")
         self._found = (SEARCH, FOUND_SIZE, port, 0, 0xFFFFFFFF)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -124,38 +123,74 @@ class Searches(asyncio.DatagramProtocol):
         if addr[0] in self._ignored:
             return
         try:
-            found = [identity for name, identity in searched(data) if self._serves(name)]
+            names, number = searched(data)
+            found = [identity for name, identity in names if self._serves(name)]
         except NotChannelAccessError as error:
             self._complaints.say(addr[0], error)
             return
-        # Who does not get an answer asks again.
+        except Exception as error:  # noqa: BLE001 - whatever a name has in it, others are answered
+            self._complaints.say(addr[0], fault(error))
+            return
+        if found:
+            found = found[: self._allowed(addr[0], len(found))]
+        # A client without an answer asks again.
         if found and self._transport.get_write_buffer_size() < LONGEST_QUEUE:
             answers = (self._answer.pack(*self._found, each, VERSION) for each in found)
-            self._transport.sendto(VERSION_MESSAGE + b"".join(answers), addr)
+            self._transport.sendto(numbered(number) + b"".join(answers), addr)
 
     def close(self) -> None:
-        """Answer no more."""
+        """Answer no more searches."""
         self._transport.close()
 
     def error_received(self, exc: Exception) -> None:
-        """Take note of an ICMP error: some client did not wait for its answer."""
+        """Ignore an ICMP error: a client did not wait for its answer."""
         log.debug("datagram: %s", exc)
+        read_on(self._transport)
 
 
 class Beacons:
-    """Tells clients that the server lives, so that they search again for what they miss."""
+    """Tells clients that the server lives, so that they search again for PVs that they miss."""
 
     def __init__(self, port: int, destinations: Mapping[Address, str], period: float) -> None:
-        """Prepare beacons to each of `destinations`, with the address of ours that it maps to."""
-        self._port, self._destinations, self._longest = port, destinations, period
+        """Prepare beacons to each of `destinations`, with our address for that destination.
+
+        Args:
+            port: the TCP port of the server.
+            destinations: where to send a beacon, and which address of ours it names.
+            period: seconds between two beacons in the end.
+        """
+        self._port, self._destinations = port, destinations
         self._protocol = ca.Broadcaster(our_role=ca.SERVER)
-        self._socket = udp_socket()
+        self._longest = max(period, FIRST_BEACON)
+        self._socket = datagram_socket()
         self._count, self._period = 0, FIRST_BEACON
         self._unreached: set[Address] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._anomaly: asyncio.TimerHandle | None = None
+        self._free_at = 0.0  # loop time, s, from which the next series may begin
+
+    def begin_anew(self) -> None:
+        """Send a quick series of beacons soon, so that clients search for PVs that they miss.
+
+        All clients of the network then search, so there is at most one series in `APART` seconds.
+        """
+        if self._anomaly is None:
+            loop = asyncio.get_running_loop()
+            at = max(loop.time() + COLLECTED, self._free_at)
+            self._anomaly = loop.call_at(at, self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        self._anomaly = None
+        self._free_at = asyncio.get_running_loop().time() + APART
+        if self._timer is not None:
+            self._timer.cancel()
+        self._period = FIRST_BEACON
+        self.send()
 
     def send(self) -> None:
-        """Send one, and from now on others by themselves."""
+        """Send one beacon; the next ones follow by themselves."""
+        self._timer = asyncio.get_running_loop().call_later(self._period, self.send)
+        self._period = min(2 * self._period, self._longest)
         for destination, own in self._destinations.items():
             beacon = ca.Beacon(VERSION, self._port, self._count, own)
             try:
@@ -164,53 +199,42 @@ class Beacons:
                 self._failed(destination, error)
             else:
                 self._unreached.discard(destination)
-        self._count += 1
-        self._timer = asyncio.get_running_loop().call_later(self._period, self.send)
-        self._period = min(2 * self._period, self._longest)
+        self._count = (self._count + 1) & 0xFFFFFFFF
 
     def close(self) -> None:
-        """Send no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Send no more beacons."""
+        for timer in (self._timer, self._anomaly):
+            if timer is not None:
+                timer.cancel()
         self._socket.close()
 
     def _failed(self, destination: Address, error: OSError) -> None:
-        """Say so once; it may go on for weeks."""
+        """Log a failure once; it may last for weeks."""
         if destination not in self._unreached:
             self._unreached.add(destination)
             log.info("no beacons to %s:%d: %s", *destination, error)
 
 
-def listed(entries: str, port: int) -> list[Address]:
-    """The addresses of an `EPICS_..._ADDR_LIST`, `port` where they name none.
-
-    What is no address is left out, and said in the log: as base does it.
-    """
-    found: list[Address] = []
-    for entry in entries.split():
-        host, _, own_port = entry.partition(":")
-        try:
-            found.append((socket.gethostbyname(host), int(own_port or port)))
-        except (OSError, ValueError) as error:
-            log.warning("address list: %r is left out: %s", entry, error)
-    return found
-
-
-def beacon_destinations(
-    environ: Mapping[str, Any], interfaces: Iterable[str]
-) -> dict[Address, str]:
-    """Where beacons go, each with the address of ours that it announces.
+def beacon_destinations(variables: EpicsVariables, interfaces: Iterable[str]) -> dict[Address, str]:
+    """Return where beacons go, each with our address that the beacon announces.
 
     Args:
-        environ: caproto's `get_environment_variables()`.
+        variables: what the environment says about beacons.
         interfaces: where the server listens.
     """
-    port = environ["EPICS_CAS_BEACON_PORT"]
+    port = variables.beacon_port
     interfaces = list(interfaces)
-    found = dict.fromkeys(listed(environ["EPICS_CAS_BEACON_ADDR_LIST"], port), interfaces[0])
-    if environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"].upper() != "NO":
+    found = dict.fromkeys(listed(variables.beacon_addresses, port), interfaces[0])
+    if variables.auto_beacons:
         for interface in interfaces:
-            broadcast = broadcast_of(interface)
-            if broadcast is not None:
+            for broadcast in _heard_by_repeaters(interface):
                 found.setdefault((broadcast, port), interface)
     return found
+
+
+def _heard_by_repeaters(interface: str) -> list[str]:
+    """Return each network of this host, because 255.255.255.255 would reach only one of them."""
+    if interface == EVERYWHERE and (found := broadcasts()):
+        return found
+    broadcast = broadcast_of(interface)
+    return [broadcast] if broadcast else []

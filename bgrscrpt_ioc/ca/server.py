@@ -1,94 +1,122 @@
-"""The Channel Access server: listens, finds records, ends cleanly; one circuit for each client.
+"""The Channel Access server: listens, answers searches, has a circuit for each client, ends well.
 
-On caproto's protocol, but not on its server: of that, nearly every method has one of the faults of
-design section 8, and it would have to be imported with all its record classes. Knows no instance.
+It uses caproto's protocol code but not caproto's server. Nearly every method of that server has one
+of the faults in docs/explanations/caproto-faults.md, and it would be imported with all its record
+classes. This file knows no instance.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Self
 
-import caproto as ca
-
-from bgrscrpt_ioc import posix
+from bgrscrpt_ioc.access.rights import Access
 from bgrscrpt_ioc.access.security import Security
-from bgrscrpt_ioc.ca.channels import Channel
-from bgrscrpt_ioc.ca.circuit import Circuit
-from bgrscrpt_ioc.ca.guard import Guard
-from bgrscrpt_ioc.ca.links import Limits, Links
-from bgrscrpt_ioc.ca.listener import Listener
-from bgrscrpt_ioc.ca.lookup import has
-from bgrscrpt_ioc.ca.puts import Writable
-from bgrscrpt_ioc.ca.search import (
-    EVERYWHERE,
-    Beacons,
-    Searches,
-    beacon_destinations,
-    broadcast_of,
-    listed,
-    udp_socket,
-)
+from bgrscrpt_ioc.ca.link import Link
+from bgrscrpt_ioc.ca.links import ClientLimits, Links
+from bgrscrpt_ioc.ca.listener import Acceptor
+from bgrscrpt_ioc.ca.lookup import Channels
+from bgrscrpt_ioc.ca.ports import PortInUseError, explained, listening_sockets
+from bgrscrpt_ioc.ca.search import Beacons, Searches, beacon_destinations
+from bgrscrpt_ioc.ca.session import connection
+from bgrscrpt_ioc.config.epicsvars import read_epics_variables
+from bgrscrpt_ioc.host import system
+from bgrscrpt_ioc.host.networks import EVERYWHERE, broadcast_of, listed
+from bgrscrpt_ioc.host.resolver import Resolver
+from bgrscrpt_ioc.host.system import hears_only_its_address, shared_datagram_socket
+from bgrscrpt_ioc.records.live import LiveRecord
+
+PATIENCE = 5.0  # s that the start waits for the addresses of interfaces that have names
 
 log = logging.getLogger("bgrscrpt_ioc.ca.server")
 
 
-class PortInUseError(OSError):
-    """Another program serves at the address."""
+__all__ = ["CaServer", "PortInUseError", "within_descriptors"]
 
 
 class CaServer:
-    """Serves `channels` on TCP and UDP `port` of each of `interfaces`, from start to close."""
+    """Serves `records` on `interfaces`, from start to close.
+
+    Clients search at UDP `port`, which all servers of a host share. TCP `port` is a wish: if
+    another server has it, this server listens at a free port, and answers and beacons name that
+    port.
+    """
 
     def __init__(
         self,
-        channels: Mapping[str, Channel],
+        records: Mapping[str, LiveRecord],
         interfaces: Sequence[str],
         port: int,
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
         *,
-        guard: Guard | None = None,
+        access: Access | None = None,
         fast_reads: bool = True,
     ) -> None:
-        self._guard = guard or Guard(Security())
-        self._guard.security.changed.append(self._rights_changed)
+        """Prepare. Tests that compare switch `fast_reads` off (reads.py)."""
+        self._access = access or Access(Security())
         self._fast_reads = fast_reads
-        self._channels, self._interfaces, self._port = channels, interfaces, port
-        self._links = Links(within_descriptors(limits or Limits()))
+        self._records, self._channels = records, Channels(records)
+        self._interfaces, self._port = interfaces, port
+        self.tcp_port = port  # after the start: the port that was free
+        self._links = Links(within_descriptors(limits or ClientLimits()))
         self._open = AsyncExitStack()
+        self._beacons: Beacons | None = None
+
+    # --- directory.Face --------------------------------------------------------------------------
+
+    def added(self) -> None:
+        """Make clients that wait for a PV search for it again."""
+        if self._beacons is not None:
+            self._beacons.begin_anew()
+
+    def removed(self, records: Sequence[LiveRecord]) -> None:
+        """Tell the clients of these records that they are disconnected."""
+        self._channels.removed(records)
+
+    # --- its life --------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Serve from now on.
 
         Raises:
-            PortInUseError: somebody else does. (EPICS takes another port then; of several servers
-                on one host not all are found by unicast searches, so we do not.)
-            OSError: an interface is not one of this host.
+            PortInUseError: another program has the UDP port and does not share it.
+            OSError: no interface is one of this host.
         """
         try:
-            addresses = list(dict.fromkeys(_resolved(each) for each in self._interfaces))
-            for address in addresses:
-                self._listen(address)
-            await self._listen_for_searches(addresses)
-            self._send_beacons(addresses)
+            variables = read_epics_variables(os.environ)
+            for problem in variables.problems:
+                log.warning("environment: %s", problem)
+            addresses = await _resolved(self._interfaces)
+            self._listen(addresses)
+            ignored = [host for host, _ in listed(variables.ignored, self._port)]
+            await self._listen_for_searches(addresses, ignored)
+            destinations = beacon_destinations(variables, addresses)
+            self._beacons = Beacons(self.tcp_port, destinations, variables.beacon_period)
+            self._open.callback(self._beacons.close)
+            self._beacons.send()
         except BaseException:
             await self.close()
             raise
 
+    @property
+    def clients(self) -> tuple[int, int]:
+        """Return how many connections of clients there are, and how many there may be."""
+        return len(self._links), self._links.limits.connections
+
     async def close(self) -> None:
-        """End: no listening, no client, no put goes on; what was pending fails."""
+        """End: stop listening, disconnect all clients, and let pending puts fail."""
+        self._beacons = None
         await self._open.aclose()
         for link in self._links:
             link.take_no_more()
-        for channel in self._channels.values():
-            if isinstance(channel, Writable):
-                await channel.cancel()
+        for record in self._records.values():
+            if record.puts is not None:
+                await record.puts.cancel()
         await asyncio.gather(*(link.close() for link in self._links))
 
     async def __aenter__(self) -> Self:
@@ -98,57 +126,59 @@ class CaServer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _listen(self, address: str) -> None:
-        try:
-            listener = Listener((address, self._port), self._circuit, self._links)
-        except OSError as error:
-            raise _explained(error, address, self._port) from error
-        self._open.push_async_callback(listener.close)
+    def _listen(self, addresses: Sequence[str]) -> None:
+        listening = listening_sockets(addresses, self._port)
+        self.tcp_port = listening[0].getsockname()[1]
+        for each in listening:
+            self._open.push_async_callback(Acceptor(each, self._link, self._links).close)
+        if self.tcp_port != self._port:
+            log.info(
+                "TCP port %d belongs to another server: this IOC listens at TCP port %d; clients"
+                " find it by a broadcast search at UDP port %d, which all servers share",
+                self._port,
+                self.tcp_port,
+                self._port,
+            )
 
-    def _circuit(self, address: tuple[str, int]) -> Circuit:
-        return Circuit(
+    def _link(self, address: tuple[str, int]) -> Link:
+        return connection(
             self._channels,
-            self._port,
+            self.tcp_port,
             self._links,
             address,
-            guard=self._guard,
+            access=self._access,
             fast_reads=self._fast_reads,
         )
 
-    def _rights_changed(self) -> None:
-        for link in self._links:
-            if isinstance(link, Circuit) and link.connected:
-                link.rights_changed()
-
-    async def _listen_for_searches(self, addresses: Sequence[str]) -> None:
-        entries = ca.get_environment_variables()["EPICS_CAS_IGNORE_ADDR_LIST"]
-        ignored = [host for host, _ in listed(str(entries), self._port)]
-        # What is sent to the broadcast address does not reach a socket bound to the interface's.
-        broadcasts = [broadcast_of(each) for each in addresses if each != EVERYWHERE]
+    async def _listen_for_searches(self, addresses: Sequence[str], ignored: Sequence[str]) -> None:
+        # A socket that is bound to an interface's own address does not receive broadcasts.
+        broadcasts = [broadcast_of(each) for each in addresses if hears_only_its_address(each)]
         for each in dict.fromkeys([*addresses, *filter(None, broadcasts)]):
+            try:
+                shared = shared_datagram_socket((each, self._port))
+            except OSError as error:
+                raise explained(error, each, self._port) from error
             _, searches = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: Searches(self._serves, self._port, ignored, self._links.complaints),
-                sock=udp_socket((each, self._port)),
+                lambda: Searches(
+                    self._channels.has,
+                    self.tcp_port,
+                    ignored,
+                    self._links.complaints,
+                    self._links.answers,
+                ),
+                sock=shared,
             )
             self._open.push_async_callback(_ended, searches)
 
-    def _send_beacons(self, addresses: Sequence[str]) -> None:
-        environ = ca.get_environment_variables()
-        destinations = beacon_destinations(environ, addresses)
-        beacons = Beacons(self._port, destinations, float(environ["EPICS_CAS_BEACON_PERIOD"]))
-        self._open.callback(beacons.close)
-        beacons.send()
 
-    def _serves(self, name: str) -> bool:
-        return has(self._channels, name)
-
-
-def within_descriptors(limits: Limits) -> Limits:
-    """The limits where the process may open fewer descriptors: scripts and files need some too."""
-    most = posix.descriptor_limit()
+def within_descriptors(limits: ClientLimits) -> ClientLimits:
+    """Return limits for a process that may open few files: scripts and files need some too."""
+    most = system.descriptor_limit()
     connections = min(limits.connections, most * 3 // 4)
     if connections < limits.connections:
-        log.info("at most %d connections, for the limit on descriptors is %d", connections, most)
+        log.info(
+            "at most %d connections, because the limit on descriptors is %d", connections, most
+        )
     of_host = min(limits.connections_of_host, connections)
     return replace(limits, connections=connections, connections_of_host=of_host)
 
@@ -158,19 +188,18 @@ async def _ended(searches: Searches) -> None:
     await searches.closed
 
 
-def _resolved(interface: str) -> str:
-    try:
-        return socket.gethostbyname(interface)
-    except (OSError, UnicodeError) as error:  # the latter for what no host name can be
-        raise OSError(f"interface {interface!r} is not known: {error}") from error
+async def _resolved(interfaces: Sequence[str]) -> list[str]:
+    """Return the addresses of interfaces, each once; 0.0.0.0 stands for all others.
 
-
-def _explained(error: OSError, address: str, port: int) -> OSError:
-    if error.errno == errno.EADDRINUSE:
-        return PortInUseError(
-            f"port {port} of {address} is in use: stop the other IOC, or choose another port"
-            " (EPICS_CAS_SERVER_PORT) or interface"
-        )
-    return OSError(
-        error.errno, f"cannot serve on {address}:{port}: {error.strerror}; is it this host's?"
-    )
+    Raises:
+        OSError: an interface is not known.
+    """
+    found: list[str] = []
+    for interface, addresses in (await Resolver().addresses(interfaces, PATIENCE)).items():
+        if not addresses:
+            raise OSError(
+                f"interface {interface!r} is not known: no address of it was found within"
+                f" {PATIENCE:g} s; correct `interfaces` or EPICS_CAS_INTF_ADDR_LIST"
+            )
+        found.append(addresses[0])
+    return [EVERYWHERE] if EVERYWHERE in found else list(dict.fromkeys(found))

@@ -1,1 +1,1 @@
-"""What runs in the script's interpreter: the standard library alone, Python 3.8 or newer."""
+"""What runs in the script's interpreter: only the standard library, Python 3.8 or newer."""

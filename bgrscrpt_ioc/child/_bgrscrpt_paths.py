@@ -1,7 +1,8 @@
 r"""Makes Windows paths mean directories of this host, for scripts whose instance has a `path_map`.
 
-Not imported without it. Touches no path but those under a configured `C:\...`: `sys.path` keeps
-what the script puts there, `open` and the functions of `os` hand all else on as it is.
+It is not imported without one. It changes only paths under a configured `C:\...`: `sys.path` keeps
+what the script puts there, and `open` and the functions of `os` pass all other paths on as they
+are.
 """
 
 import builtins
@@ -9,12 +10,12 @@ import io
 import os
 import sys
 
-TYPE_CHECKING = False  # `import typing` would cost more than all that is done here
+TYPE_CHECKING = False  # `import typing` would take longer than all that is done here
 if TYPE_CHECKING:
     from typing import Any  # noqa: F401 - in type comments
 
-# What of `os` takes paths, by what its parameters are called. Not `walk`: it calls these, and gives
-# back the path that it was given.
+# The functions of `os` that take paths, with the names of these parameters. Not `walk`: it calls
+# these functions, and returns the path that it was given.
 FUNCTIONS = {
     "path": "access chdir chflags chmod chown chroot getxattr lchflags lchmod lchown listdir"
     " listxattr lstat mkdir mkfifo mknod open pathconf readlink remove removexattr rmdir scandir"
@@ -28,21 +29,24 @@ SUPPORTS = ("supports_dir_fd", "supports_effective_ids", "supports_fd", "support
 
 def windows_parts(path):
     # type: (str) -> tuple[str, ...] | None
-    r"""Take an absolute path of Windows apart, `C:\a\..\b`: ("C:", "b"); None if it is not one."""
+    r"""Return drive and rest of an absolute Windows path, `C:\a\..\b`: ("C:", "b").
+
+    None for others.
+    """
     drive = path[:1]
     if not (drive.isascii() and drive.isalpha() and path[1:2] == ":" and path[2:3] in ("\\", "/")):
         return None
     parts = []  # type: list[str]
     for part in path[3:].replace("\\", "/").split("/"):
         if part == "..":
-            del parts[-1:]  # as Windows has it: by the text, and not above the drive
+            del parts[-1:]  # as on Windows: by the text, and not above the drive
         elif part not in ("", "."):
             parts.append(part)
     return (path[:2], *parts)
 
 
 class PathMap:
-    """Which directories of Windows are which of this host."""
+    """Directories of Windows, and the directories of this host for them."""
 
     def __init__(self, pairs, start):
         # type: (list[tuple[str, str]], str) -> None
@@ -54,14 +58,14 @@ class PathMap:
             if not prefix:
                 raise ValueError(r"%r should be an absolute path like C:\Instrument" % windows)
             self.rules.append((prefix, host.rstrip("/")))
-        self.rules.sort(key=lambda rule: -len(rule[0]))  # of two that fit the longer one counts
+        self.rules.sort(key=lambda rule: -len(rule[0]))  # the longest match counts
 
     def host(self, path, directory=""):
         # type: (str, str) -> str | None
-        r"""Tell which path of this host it means; None if it is not under any of ours.
+        r"""Return the path of this host for a path; None if it is under none of the directories.
 
-        `os.path.abspath(r"C:\a")` is `/where/you/are/C:\a` here, so that spelling counts too, with
-        the directory in which the script started, or `directory`, in front, and no other.
+        `os.path.abspath(r"C:\a")` returns `/where/you/are/C:\a` here. So a path also counts with
+        the directory in which the script started, or `directory`, before it, but with no other.
         """
         if path.startswith("/"):
             for before in (self.start, directory):
@@ -82,11 +86,14 @@ class PathMap:
 
     def translate(self, path):
         # type: (Any) -> Any
-        """Give the host's path for one of ours, in the type it came; anything else as it is."""
+        """Return the host's path for one of ours, in the same type.
+
+        Return anything else as it is.
+        """
         plain = path if isinstance(path, (str, bytes)) else None
         if plain is None:
             if not hasattr(type(path), "__fspath__"):
-                return path  # a descriptor, None, or what the function will complain of
+                return path  # a descriptor, None, or something that the function will refuse
             plain = os.fspath(path)
         text = plain if isinstance(plain, str) else os.fsdecode(plain)
         if ":" not in text:
@@ -99,7 +106,7 @@ class PathMap:
 
 def directory():
     # type: () -> str
-    """Tell where we are, or "" where that has been removed."""
+    """Return the working directory, or "" if it has been removed."""
     try:
         return os.getcwd()
     except OSError:
@@ -107,10 +114,10 @@ def directory():
 
 
 class Mapped:
-    """A function that takes paths, with those of ours translated.
+    """A function that takes paths; ours are translated.
 
-    An object and no function: `pathlib` of 3.8 keeps `os.stat` in a class, and that of a function
-    would become a method there.
+    It is an object and not a function: `pathlib` of 3.8 keeps `os.stat` in a class, where a
+    function would become a method.
     """
 
     def __init__(self, function, names, module, paths):
@@ -124,7 +131,7 @@ class Mapped:
 
     def __call__(self, *args, **kwargs):
         # type: (object, object) -> object
-        """Call it."""
+        """Call the function."""
         translate = self._paths.translate
         count = len(self._names)
         for name in self._names:
@@ -136,7 +143,7 @@ class Mapped:
 
     def __reduce__(self):
         # type: () -> str
-        """Be pickled by name, as the function is."""
+        """Pickle it by name, as the function is pickled."""
         return self.__name__
 
     def __repr__(self):
@@ -145,7 +152,7 @@ class Mapped:
 
 
 class EntryHook:
-    """A hook of `sys.path_hooks`: entries of ours are looked up where they mean."""
+    """A hook of `sys.path_hooks`: looks up our entries in the host's directories."""
 
     def __init__(self, paths):
         # type: (PathMap) -> None
@@ -153,7 +160,7 @@ class EntryHook:
 
     def __call__(self, entry):
         # type: (str) -> Any
-        """Give the finder of the host's directory, made by whichever hook makes it."""
+        """Return the finder of the host's directory, made by whichever hook makes it."""
         path = self.paths.translate(entry)
         if path != entry:
             for hook in sys.path_hooks:
@@ -167,7 +174,7 @@ class EntryHook:
 
 def pairs_of(fields):
     # type: (list[str]) -> list[tuple[str, str]]
-    """Take the order's list apart: each directory of Windows is followed by the host's."""
+    """Return pairs from the order's list, in which the host's directory follows that of Windows."""
     return list(zip(fields[::2], fields[1::2]))  # noqa: B905 - `strict` is of 3.10
 
 
@@ -176,7 +183,7 @@ installed = None  # type: list[tuple[str, str]] | None # for child processes: _b
 
 def install(pairs):
     # type: (list[tuple[str, str]]) -> None
-    """Have all that is imported from now on, and `sys.path`, know them."""
+    """Make all later imports, and `sys.path`, know these directories."""
     global installed  # noqa: PLW0603 - a process has one map
     if installed is not None:
         return

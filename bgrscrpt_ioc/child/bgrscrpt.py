@@ -1,4 +1,4 @@
-"""What a background script may tell its operators: `alive()`, `message()`, `progress()`.
+"""What a script may tell its operators: `alive()`, `message()`, `progress()`, and PVs by `pv()`.
 
 Works from any thread and from child processes. Without the IOC every function does nothing, so a
 script that uses them also runs by hand. No function here blocks for long or fails.
@@ -7,157 +7,197 @@ script that uses them also runs by hand. No function here blocks for long or fai
 import os
 from _thread import allocate_lock
 from itertools import count
-from time import monotonic, sleep
 
-__all__ = ["alive", "message", "progress"]
+TYPE_CHECKING = False  # `import typing` would cost more than all that is done here
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401 - in type comments
+
+__all__ = ["alive", "message", "progress", "pv"]
 
 _PART = 4000  # bytes: a frame must stay below PIPE_BUF (4096), what a pipe takes whole
 _PATIENCE = 1.0  # s to wait for the IOC where a message must not be lost
 _MOMENT = 0.05  # s to wait for another thread where a message may be lost
-_PAUSE = 0.005  # s between two tries; a script may have a `select.py` of its own beside it
+_PACE = 0.1  # s between two messages of one kind, once some of them came at once
 
 
 def alive():
     # type: () -> None
     """Say that the script still does its work; `heartbeat_timeout` of the IOC watches for it."""
-    _send('{"kind":"alive","count":%d}' % next(_beats))
+    _say("alive", '{"kind":"alive","count":%d}' % next(_beats))
 
 
 def message(text):
     # type: (object) -> None
     """Say what the script is doing, in one line: the PV `MESSAGE`."""
-    _send(_json(kind="message", text=str(text)[:1000]))
+    try:
+        _say("message", _json(kind="message", text=str(text)[:1000]))
+    except Exception as error:  # noqa: BLE001 - an object may raise anything when it is shown
+        _refuse("message", text, error)
 
 
 def progress(percent):
     # type: (float) -> None
     """Say how far the script is, 0 to 100: the PV `PROGRESS`."""
-    _send('{"kind":"progress","percent":%r}' % min(100.0, max(0.0, float(percent))))
+    try:
+        number = float(percent)
+        if number == number:  # NaN is no percentage
+            percent = min(100.0, max(0.0, number))
+            _say("progress", '{"kind":"progress","percent":%r}' % percent)
+    except Exception as error:  # noqa: BLE001 - an object may raise anything when it is converted
+        _refuse("progress", percent, error)
+
+
+def pv(
+    name,
+    initial,
+    *,
+    description="",
+    unit="",
+    precision=3,
+    low=None,
+    high=None,
+    alarm_low=None,
+    alarm_high=None,
+    choices=None,
+    writable=False,
+    on_put=None,
+    keep=False,
+    archive=False,
+    size=None,
+):
+    # type: (...) -> Any
+    """Make the PV `$(P)$(NAME):<name>`, with this value at first, and return its handle.
+
+    The handle has `value`, `set(value, severity=None)` and, of a writable PV, `wait(timeout)`.
+
+    Args:
+        name: of A-Z, 0-9, `_` and `:`.
+        initial: says what values the PV has: a float, an int, a bool, a text, or some numbers.
+        description: for people, at most 40 bytes.
+        unit: of the numbers, at most 15 bytes.
+        precision: digits behind the decimal point.
+        low: the lowest value for displays; a lower value that a client puts becomes this one.
+        high: the highest.
+        alarm_low: a number that is not above this one is in alarm.
+        alarm_high: a number that is not below this one is in alarm.
+        choices: up to 16 texts, of which the value is one.
+        writable: whether clients may put values; access security applies.
+        on_put: called with each value that a client puts. If it raises, the put fails.
+        keep: whether the value outlives the script and the IOC: it is then the initial one.
+        archive: whether the PV is to be archived.
+        size: most elements of an array (100,000), or most bytes of a text (4,096).
+    """
+    options = dict(locals())
+    return _own_pvs().make(options)
 
 
 # --- from here on: for the bootstrap and the hook, not for scripts -----------------------------
 
 _beats = count(1)
 _lock = allocate_lock()
-_channel = None  # type: _Channel | None
-
-
-class _Channel:
-    """The pipe to the IOC, as this process has it."""
-
-    def __init__(self, fd, script_pid, script_fd, exe_path):
-        # type: (int, int, int, str) -> None
-        self.fd = fd
-        self.script_fd = script_fd  # what the script itself has it at
-        self.script_pid = script_pid
-        self.exe_path = exe_path
-        self.identity = self._identify()
-        self.cut_short = False  # a message was given up between two frames
-
-    def _identify(self):
-        # type: () -> tuple[int, int]
-        found = os.fstat(self.fd)
-        return found.st_dev, found.st_ino
-
-    def is_open(self):
-        # type: () -> bool
-        """Tell whether the descriptor is still ours: scripts that daemonise close them all."""
-        try:
-            return self._identify() == self.identity
-        except OSError:
-            return False
-
-    def write(self, frame, patience):
-        # type: (bytes, float) -> bool
-        """Write one frame, whole or not at all; wait up to `patience` s for room."""
-        deadline = monotonic() + patience
-        while self.is_open():
-            try:
-                os.write(self.fd, frame)
-            except BlockingIOError:
-                if monotonic() >= deadline:
-                    return False
-                sleep(_PAUSE)
-            except OSError:
-                return False  # the IOC is gone
-            else:
-                return True
-        return False
+_channel = None  # type: Any  # the pipe to the IOC; see _bgrscrpt_channel.py
+_write = os.write  # on Windows: _bgrscrpt_windows.write
+_commands_fd = -1  # the pipe on which the IOC speaks; see _bgrscrpt_commands.py
+_kept_line = b""  # what an interpreter in standby is told of kept values; see _bgrscrpt_puts.py
+_commands = None  # type: Any  # who reads that pipe, on Windows alone
+_standard_path = None  # type: list[str] | None  # `sys.path` as the interpreter has made it
+_pace = None  # type: Any  # paces `alive`, `message` and `progress`; see _bgrscrpt_pace.py
+_pvs = None  # type: Any  # the PVs of this process; see _bgrscrpt_pvs.py
 
 
 def _open(fd, script_pid, script_fd, exe_path):
     # type: (int, int, int, str) -> None
     """Speak on descriptor `fd` from now on."""
     global _channel  # noqa: PLW0603 - a process has one channel
-    _channel = _Channel(fd, script_pid, script_fd, exe_path)
+    channel = _ours("_bgrscrpt_channel").Channel
+    _channel = channel(fd, script_pid, script_fd, exe_path, _write)
 
 
-def _renew_lock():
+def _say(kind, payload):
+    # type: (str, str) -> None
+    """Send a message, of which only the newest of its kind matters."""
+    global _pace  # noqa: PLW0603 - made when it is first needed
+    # A child that was forked may end without a word (`os._exit`), so nothing of it waits.
+    if _channel is None or os.getpid() != _channel.script_pid:
+        _send(payload)
+        return
+    pace = _pace
+    if pace is None:
+        pace = _pace = _ours("_bgrscrpt_pace").Pace(_send_soon, _PACE)
+    if pace.lock.acquire(timeout=_MOMENT):
+        try:
+            waits = pace.take(kind, payload)
+        finally:
+            pace.lock.release()
+        if not waits:
+            _send(payload)
+
+
+def _send_soon(payload):
+    # type: (str) -> bool
+    _send(payload, _PACE)
+    return True  # what finds no room is lost: a newer one comes
+
+
+def _ours(name):
+    # type: (str) -> Any
+    """Import a part of ours, which is not on the script's path, when it is first needed."""
+    import sys
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)
+    try:
+        return __import__(name)
+    finally:
+        sys.path.remove(here)
+
+
+_json = _ours("_bgrscrpt_json").fields
+
+
+def _own_pvs():
+    # type: () -> Any
+    """Return the PVs of this process."""
+    global _pvs  # noqa: PLW0603 - made when it is first needed
+    if _pvs is None:
+        import sys
+
+        _pvs = _ours("_bgrscrpt_pvs").Pvs(sys.modules[__name__])
+    return _pvs
+
+
+def _before_fork():
     # type: () -> None
-    """In a forked child: another thread of the parent may have held the lock."""
-    global _lock  # noqa: PLW0603
-    _lock = allocate_lock()
+    """No thread of ours may be there."""
+    for sender in (_pace, _pvs and _pvs.outbox):
+        if sender is not None:
+            sender.settle()
+
+
+def _after_fork_in_child():
+    # type: () -> None
+    """Another thread of the parent may have held the lock; what waits is the parent's."""
+    global _lock, _beats, _pace
+    _lock, _beats, _pace = allocate_lock(), count(1), None
     if _channel is not None:
         _channel.cut_short = False
+    if _pvs is not None:
+        _pvs.forked()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
-def _json(**fields):
-    # type: (object) -> str
-    return _encoded(fields)
-
-
-def _encoded(value):
-    # type: (object) -> str
-    """Write JSON without `import json`: a script may have a `json.py` of its own beside it."""
-    if isinstance(value, dict):
-        items = ("%s:%s" % (_quoted(str(key)), _encoded(item)) for key, item in value.items())
-        return "{%s}" % ",".join(items)
-    if isinstance(value, (list, tuple)):
-        return "[%s]" % ",".join(map(_encoded, value))
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int):
-        return int.__repr__(value)  # also of an IntEnum
-    if isinstance(value, float) and value - value == 0:  # JSON has no infinity
-        return float.__repr__(value)
-    return _quoted(value if isinstance(value, str) else str(value))
-
-
-def _quoted(text):
-    # type: (str) -> str
-    """Write a JSON string in ASCII; `_json` would have to be loaded for it at every start."""
-    if _is_plain(text):
-        return '"' + text + '"'  # not %s, which asks a subclass how it shows itself
-    return '"%s"' % "".join(each if _is_plain(each) else _escaped(each) for each in text)
-
-
-def _is_plain(text):
-    # type: (str) -> bool
-    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
-
-
-def _escaped(character):
-    # type: (str) -> str
-    # By hand: "utf-16" would be imported, which cannot be when descriptors have run out.
-    code = ord(character)
-    if code > 0xFFFF:
-        code -= 0x10000
-        return "\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
-    return "\\u%04x" % code
-
-
-def _send(payload, patience=0.0):
-    # type: (str, float) -> bool
-    """Send one message; False when it could not be."""
+def _send(payload, patience=0.0, mark=b"="):
+    # type: (str | bytes, float, bytes) -> bool
+    """Send one message, of JSON or (`!`) of a PV's value; False when it could not be."""
     channel = _channel
     if channel is None or not _lock.acquire(timeout=max(patience, _MOMENT)):
         return False
     try:
-        sender, data = b"%d" % os.getpid(), payload.encode("ascii")
+        sender = b"%d" % os.getpid()
+        data = payload.encode("ascii") if isinstance(payload, str) else payload
         if channel.cut_short and not channel.write(sender + b"=\n", patience):
             return False
         begun = False
@@ -166,7 +206,7 @@ def _send(payload, patience=0.0):
                 break
             data, begun, patience = data[_PART:], True, _PATIENCE  # once begun, worth a wait
         else:
-            if channel.write(sender + b"=" + data + b"\n", patience):
+            if channel.write(sender + mark + data + b"\n", patience):
                 channel.cut_short = False
                 return True
         channel.cut_short = begun
@@ -194,9 +234,22 @@ def _register_ioc_start(ioc_name, pv_database=None, prefix=None):
         )
         problem = "" if told else "the IOC does not listen"
     except Exception as error:  # noqa: BLE001 - the call never raises: scripts rely on it
-        problem = repr(error)
+        problem = type(error).__name__  # its text may raise, too
     if problem:
         _complain("register_ioc_start: not forwarded: %s\n" % problem)
+
+
+_refused = set()  # type: set[tuple[str, str]]
+
+
+def _refuse(function, value, error):
+    # type: (str, object, Exception) -> None
+    """Say, once for each kind of value, that a function cannot use it: it raises nothing."""
+    kind = type(value).__name__
+    if (function, kind) not in _refused and len(_refused) < 100:
+        _refused.add((function, kind))
+        reason = type(error).__name__
+        _complain("bgrscrpt.%s: ignored a value of type %s: %s\n" % (function, kind, reason))
 
 
 def _complain(text):

@@ -1,20 +1,21 @@
-"""Becomes the script: sets up what it is promised, then runs it as `__main__`.
+"""Becomes the script: prepares the process, then runs the script as `__main__`.
 
-Run as `python -I -u bootstrap.py`. Its three pipes: stdin brings the order, stdout takes messages,
-stderr takes output. Python compiles this file anew at every start: what can be kept compiled is in
-_bgrscrpt_start.py.
+Run as `python -I -u bootstrap.py`. Of its three pipes, stdin brings the order, stdout takes
+messages and stderr takes output. Python compiles this file anew at every start, so all that can be
+kept compiled is in _bgrscrpt_start.py.
 """
 
 import _signal  # pyright: ignore[reportMissingImports] - `signal` without its imports
 import os
 import sys
 
-_signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # who stops it now shall see no traceback of ours
+# A stop at this point must print no traceback of ours.
+_signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 if sys.version_info < (3, 8):
     told = "Python %d.%d is too old: a script needs 3.8 or newer" % sys.version_info[:2]
     os.write(
-        1, ('%d={"kind":"failed","error":"%s","traceback":""}\n' % (os.getpid(), told)).encode()
+        1, ('\n%d={"kind":"failed","error":"%s","traceback":""}\n' % (os.getpid(), told)).encode()
     )
     os.write(2, (sys.executable + ": " + told + "\n").encode())
     sys.exit(2)

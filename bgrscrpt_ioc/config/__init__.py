@@ -1,10 +1,10 @@
-"""Settings: command line, TOML, environment and EPICS macros, checked and frozen.
+"""Settings from command line, TOML, environment and EPICS macros, checked and frozen.
 
-pydantic is imported without a look for its plugins, which would read what every installed package
-says of itself: 14 ms, and 2 MB of the IOC's memory.
+pydantic is imported without looking for its plugins. That would read the metadata of every
+installed package: 14 ms, and 2 MB of the IOC's memory.
 """
 
-from bgrscrpt_ioc.lean import no_plugins, without
+from bgrscrpt_ioc.host.lean import no_plugins, without
 
 with without("importlib.metadata", no_plugins()):
-    import bgrscrpt_ioc.config.settings  # noqa: F401
+    import bgrscrpt_ioc.config.iocsettings  # noqa: F401

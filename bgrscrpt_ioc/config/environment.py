@@ -1,6 +1,6 @@
-"""What the environment says: the macros, and the settings that nobody needs to give.
+"""Reads macros from the environment, and the settings that nobody needs to give.
 
-Reads the mapping it is given and nothing else; `load.py` lets file and command line override it.
+It reads only the mapping that it is given. In `load.py` the file and the command line override it.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bgrscrpt_ioc.config.epicsvars import read_epics_variables
+
+ISIS_REGISTRY = "mysql+pymysql://iocdb:$iocdb@127.0.0.1/iocdb"
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value as it was written, and where: for its errors, and for its relative paths (`base`)."""
+    """A value as it was written, and where: for error messages, and for relative paths (`base`)."""
 
     value: Any
     where: str
@@ -27,49 +31,60 @@ class Given:
 class Environment:
     """The environment variables `variables`, read once.
 
-    `macros` are all macros; `passed` those of them that came in the variable MACROS.
+    `macros` are all macros; `passed` are those that came in the variable MACROS. `only` says that
+    no file and no script is given. With ICPINSTSCRIPTROOT and ICPVARDIR that is the ISIS way: the
+    registry, the interpreter and the working directory are then those of ISIS's launcher.
 
     Raises:
         ValueError: MACROS cannot be read.
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], *, only: bool = False) -> None:
         self.variables = variables
         self.base = Path.cwd()
+        self.isis = only and all(map(variables.get, ("ICPINSTSCRIPTROOT", "ICPVARDIR")))
         self.passed = _read_macros(variables.get("MACROS", ""))
         self.macros = {**variables, **self.passed}
         for one, other in (("KIT_ROOT", "EPICS_KIT_ROOT"), ("EPICS_KIT_ROOT", "KIT_ROOT")):
             if other in self.macros:
                 self.macros.setdefault(one, self.macros[other])
 
-    def of_ioc(self) -> dict[str, Given]:
-        """Return the settings of an IOC."""
+    def of_ioc(self, *, but: Collection[str] = ()) -> dict[str, Given]:
+        """Return the settings of an IOC. A state directory in `but` is not looked for."""
         found = {
             "prefix": self._given("$(MYPVPREFIX=)", "MYPVPREFIX"),
-            "registry": self._given("sqlite:///$(STATE)/iocdb.sqlite", "ICPVARDIR"),
+            "registry": self._given(
+                ISIS_REGISTRY if self.isis else "sqlite:///$(STATE)/iocdb.sqlite", "ICPVARDIR"
+            ),
             "log_dir": self._given("$(STATE)/log", "ICPVARDIR"),
         }
         if self.macros.get("ICPVARDIR"):
             found["state_dir"] = self._given("$(ICPVARDIR)/bgrscrpt", "ICPVARDIR")
-        else:
-            from platformdirs import user_state_dir  # not at the top: 15 ms, and not used at ISIS
+        elif "state_dir" not in but:
+            from platformdirs import user_state_dir  # imported here: 15 ms, and few need it
 
             found["state_dir"] = self._given(literal(user_state_dir("bgrscrpt")), "XDG_STATE_HOME")
-        if addresses := self.variables.get("EPICS_CAS_INTF_ADDR_LIST", "").split():
+        epics = read_epics_variables(self.variables)  # the server reports what is wrong with them
+        if epics.interfaces:
+            addresses = [literal(each) for each in epics.interfaces]
             found["interfaces"] = self._given(addresses, "EPICS_CAS_INTF_ADDR_LIST")
-        for variable in ("EPICS_CA_SERVER_PORT", "EPICS_CAS_SERVER_PORT"):  # the later one wins
-            if port := self.variables.get(variable):
-                found["port"] = self._given(port, variable)
+        if epics.server_port is not None:
+            found["port"] = self._given(epics.server_port, "EPICS_CAS_SERVER_PORT")
         return found
 
     def of_instance(self, name: str, *, alone: bool) -> dict[str, Given]:
-        """Return the settings of an instance; `alone`: the IOC serves no other."""
+        """Return the settings of an instance; `alone` says that the IOC serves no other."""
         path = self.variables.get("PYTHONPATH", "").split(os.pathsep)
         found = {
             "python": Given(literal(sys.executable), "this Python", self.base),
             "python_path": self._given([literal(each) for each in path if each], "PYTHONPATH"),
         }
-        # One SCRIPT_PATH is one script: it must not become the script of several instances.
+        if self.isis:
+            found["cwd"] = self._given(literal(str(self.base)), "the launcher's directory")
+            for variable in ("PYTHON3", "PYTHON3W"):  # the later one wins, as in runIOC.bat
+                if python := self.variables.get(variable, "").strip():
+                    found["python"] = self._given(literal(python), variable)
+        # One SCRIPT_PATH is one script, which must not become the script of several instances.
         if alone and self.passed.get("SCRIPT_PATH"):
             found["script"] = self._given("$(SCRIPT_PATH)", "MACROS: SCRIPT_PATH")
         elif self.macros.get("ICPINSTSCRIPTROOT"):
@@ -82,12 +97,12 @@ class Environment:
 
 
 def literal(text: str) -> str:
-    """Make `text` stand for itself where macros are expanded."""
+    """Return `text` escaped, so that macro expansion leaves it as it is."""
     return text.replace("$", "\\$")
 
 
 def _number(name: str) -> str:
-    """`BGRSCRPT_01` -> nothing, `BGRSCRPT_02` -> 2: how ISIS numbers its background scripts."""
+    """Return ISIS's number of a name: nothing for `BGRSCRPT_01`, 2 for `BGRSCRPT_02`."""
     found = re.search(r"_(\d+)$", name)
     return str(int(found[1])) if found and int(found[1]) > 1 else ""
 

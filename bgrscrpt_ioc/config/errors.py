@@ -1,6 +1,6 @@
-"""What is wrong with a configuration, in the words of who wrote it: file, key, remedy.
+"""Says what is wrong with a configuration, in its author's words: file, key, remedy.
 
-Only turns the messages of tomllib and pydantic into text; decides nothing.
+It only makes texts of the messages of tomllib and pydantic. It decides nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ConfigError(Exception):
 
 
 def toml_problem(text: str) -> str:
-    """Put the line in front of a message of tomllib's, and say what to do."""
+    """Return a message of tomllib with the line before it, and what to do."""
     found = re.fullmatch(
         r"(.*) \(at (?:line (\d+), column \d+|(end of document))\)", text, re.DOTALL
     )
@@ -39,8 +39,8 @@ def toml_problem(text: str) -> str:
 
 
 def unknown_key(key: str, known: Collection[str], elsewhere: str) -> str:
-    """Say what an unknown key may be meant for; `elsewhere`: where it is known, if anywhere."""
-    import difflib  # not at the top: only who is wrong pays for it
+    """Return what an unknown key may be meant for; `elsewhere` is the table that has it, if any."""
+    import difflib  # imported here, for the case of an error only
 
     if elsewhere:
         return f"unknown key here; move it {elsewhere}"
@@ -50,12 +50,12 @@ def unknown_key(key: str, known: Collection[str], elsewhere: str) -> str:
 
 
 def setting_problem(error: Any, written: Mapping[str, str], label: str) -> str:
-    """Put one of pydantic's errors (an `ErrorDetails`) in words.
+    """Return one of pydantic's errors (an `ErrorDetails`) in words.
 
     Args:
-        error: from a field, or from a whole model, and then its text is `key: what is wrong`.
+        error: from a field; or from a whole model, and then its text is `key: what is wrong`.
         written: where each key was written.
-        label: where a key that nobody wrote would be.
+        label: where a key would be that nobody wrote.
     """
     text = error["msg"].removeprefix("Value error, ")
     if error["loc"]:

@@ -1,10 +1,11 @@
-"""Command line, TOML file and environment become checked, frozen settings, macros expanded.
+"""Makes checked, frozen settings of command line, TOML file and environment; expands macros.
 
-Collects every problem before it gives up; looks at no script and makes no directory.
+It collects all problems before it fails. It looks at no script and makes no directory.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +15,17 @@ from pydantic import BaseModel, ValidationError
 
 from bgrscrpt_ioc.config.environment import Environment, Given, literal
 from bgrscrpt_ioc.config.errors import ConfigError, setting_problem, toml_problem, unknown_key
+from bgrscrpt_ioc.config.iocsettings import IocSettings, option
 from bgrscrpt_ioc.config.macros import expand
-from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings, option
-from bgrscrpt_ioc.permissions import open_to_others, refusal
+from bgrscrpt_ioc.config.paths import command, located
+from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.host.permissions import open_to_others, refusal
+from bgrscrpt_ioc.host.system import REFUSED
 
 IOC_KEYS = frozenset(IocSettings.model_fields) - {"instances"}
 INSTANCE_KEYS = frozenset(InstanceSettings.model_fields) - {"name"}
 FIRST = "BGRSCRPT_01"
+NEUTRAL = (0, {}, "auto", "off")  # values of keys that a system refuses: these ask for nothing
 _PATHS = {"script", "python", "cwd", "log_dir", "state_dir", "python_path", "path_map", "asg"}
 _NO_SCRIPT = (
     "no script is known: name it on the command line (bgrscrpt-ioc run SCRIPT), or as 'script' in"
@@ -41,12 +46,12 @@ def load(
     overrides: Mapping[str, Any],
     environ: Mapping[str, str],
 ) -> IocSettings:
-    """Put the settings together: command line over instance over defaults over environment.
+    """Return the settings: command line over instance over defaults over environment.
 
     Args:
         config: TOML file; its relative paths start from its own directory.
         script: the script on the command line.
-        name: the one instance to serve.
+        name: the only instance to serve.
         overrides: keys of IocSettings and InstanceSettings from the command line; None: not given.
         environ: where macros and defaults come from.
 
@@ -55,28 +60,28 @@ def load(
     """
     document = {} if config is None else _read(config)
     try:
-        environment = Environment(environ)
+        environment = Environment(environ, only=config is None and script is None)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return _Loading(config, document, environment).settings(name, _from_line(script, overrides))
 
 
 def open_config(config: Path | None, settings: IocSettings) -> str:
-    """Say that anybody may change what an IOC is configured by, access security too; or nothing.
+    """Return a message if anybody may change the configuration or access security file.
 
     Raises:
-        ConfigError: with `strict`, it is refused for that.
+        ConfigError: with `strict`, such a file is refused.
     """
     files = [each.absolute() for each in (config, settings.asg) if each is not None]
     if settings.strict and (bad := [f"{each}: {why}" for each in files if (why := refusal(each))]):
         raise ConfigError(*bad)
     problems = "; ".join(filter(None, map(open_to_others, files)))
-    # What was read may be another's, however the file is now.
+    # Somebody else may have written what was read, even if the file is closed to others now.
     return f"{problems}, and start the IOC again" if problems else ""
 
 
 class _Loading:
-    """The way from one document and environment to settings; keeps the problems met on it."""
+    """Makes settings of one document and environment, and keeps the problems on the way."""
 
     def __init__(
         self, config: Path | None, document: dict[str, Any], environment: Environment
@@ -92,16 +97,17 @@ class _Loading:
         self.top = self._given(document, "", IOC_KEYS)
 
     def settings(self, name: str | None, line: dict[str, Given]) -> IocSettings:
-        """Check and build everything; `line` is what the command line gave."""
-        top = self.environment.of_ioc() | self.top
-        top |= {key: given for key, given in line.items() if key in IOC_KEYS}
+        """Check and make everything; `line` is what the command line gave."""
+        top = self.top | {key: given for key, given in line.items() if key in IOC_KEYS}
+        top = self.environment.of_ioc(but=top) | top
         self.macros["STATE"] = self._state(top["state_dir"])
         own = {key: given for key, given in line.items() if key not in IOC_KEYS}
         names = self._names(name)
         if own and len(names) > 1:
             keys = ", ".join(given.where.removeprefix("command line: ") for given in own.values())
             self.problems.append(
-                f"command line: {keys}: of which instance? add --name, one of {', '.join(names)}"
+                f"command line: {keys}: more than one instance: add --name, one of"
+                f" {', '.join(names)}"
             )
         built = [self._instance(each, own, alone=len(names) == 1) for each in names]
         top["instances"] = Given(tuple(each for each in built if each), self.file, self.base)
@@ -117,14 +123,15 @@ class _Loading:
         section = f"[instance.{name}] "
         table = self._table(self.instances.get(name, {}), f"instance.{name}")
         given = self.environment.of_instance(name, alone=alone) | self.defaults
-        given |= self._given(table, section, INSTANCE_KEYS) | line
+        given = _over(given, self._given(table, section, INSTANCE_KEYS))
+        given = _over(given, line)
         given["name"] = Given(name, label, self.base)
         if "script" not in given:
             self.problems.append(f"{label}: {_NO_SCRIPT}")
         return self._build(InstanceSettings, given, label)
 
     def _state(self, state_dir: Given) -> str:
-        """The macro STATE; where it cannot be told, `_build` says so of its key."""
+        """Return the macro STATE. If it is unknown, `_build` reports that for its key."""
         try:
             return literal(str(self._meant("state_dir", state_dir)))
         except ValueError:
@@ -157,7 +164,7 @@ class _Loading:
     def _given(
         self, table: dict[str, Any], section: str, known: frozenset[str]
     ) -> dict[str, Given]:
-        """The known keys of one table of the file; the others are problems."""
+        """Return the known keys of one table of the file; others are problems."""
         for key in sorted(set(table) - known):
             problem = unknown_key(key, known, _ELSEWHERE.get(key, ""))
             self.problems.append(f"{self.file}{section}{key}: {problem}")
@@ -172,6 +179,9 @@ class _Loading:
     def _build(self, model: type[_Model], given: dict[str, Given], label: str) -> _Model | None:
         values: dict[str, Any] = {}
         for key, each in given.items():
+            if key in REFUSED and each.value not in NEUTRAL:
+                self.problems.append(f"{each.where}: {REFUSED[key]}")
+                continue
             try:
                 values[key] = self._meant(key, each)
             except ValueError as error:
@@ -185,28 +195,36 @@ class _Loading:
             self.problems += (
                 setting_problem(each, written, label)
                 for each in error.errors(include_url=False)
-                # These two only follow from a problem that is noted already.
+                # These two only follow from a problem that was already noted.
                 if each["type"] != "missing" and each["loc"] != ("instances",)
             )
             return None
 
     def _meant(self, key: str, given: Given) -> Any:
-        """Expand macros and complete paths; ValueError says what is in the way."""
+        """Expand macros and complete paths; ValueError says what is wrong."""
         if key in ("name", "instances"):
             return given.value
         value = _expanded(given.value, self.macros)
-        if key == "python" and isinstance(value, str) and value and "/" not in value:
-            # A bare name is looked for in PATH, as a shell does. Links are left as they are here
-            # and below: a venv's python is the venv's only under its own name.
-            from shutil import which  # brings all the archive formats along; few name it so
+        if (
+            key == "python"
+            and isinstance(value, str)
+            and value
+            and os.path.basename(value) == value  # noqa: PTH119 - text
+        ):
+            # A bare name is searched in PATH, as a shell does. Here and below links are not
+            # resolved: the python of a venv belongs to the venv only under its own name.
+            # Imported here: it imports all the archive formats, and few need it.
+            from shutil import which
 
             return which(value, path=self.environment.variables.get("PATH")) or value
-        return _located(value, given.base) if key in _PATHS else value
+        if key == "notify" and isinstance(value, dict):
+            return {event: command(each, given.base) for event, each in value.items()}
+        return located(value, given.base) if key in _PATHS else value
 
 
 def _read(config: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(config.read_text("utf-8-sig"))  # Windows editors write a BOM
+        return tomllib.loads(config.read_text("utf-8-sig"))  # editors of Windows write a BOM
     except OSError as error:
         raise ConfigError(f"{config}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -238,17 +256,15 @@ def _expanded(value: Any, macros: Mapping[str, str]) -> Any:
     return value
 
 
-def _located(value: Any, base: Path) -> Any:
-    """Paths absolute, `~` expanded; `..` and links kept, since `link/..` is not where it looks."""
-    if isinstance(value, list):
-        return [_located(each, base) for each in value]
-    if isinstance(value, dict):
-        return {key: _located(each, base) for key, each in value.items()}
-    if not isinstance(value, (str, Path)):
-        return value  # the settings say what is wrong with it
-    if value == "":
-        raise ValueError("is empty; name a path, or leave the key out")
-    try:
-        return base / Path(value).expanduser()
-    except RuntimeError as error:  # no such user
-        raise ValueError(f"{value}: {error}") from error
+def _over(under: dict[str, Given], over: dict[str, Given]) -> dict[str, Given]:
+    """Put settings over others.
+
+    Of a table, key by key, if its relative paths start at one place.
+    """
+    result = under | over
+    for key in under.keys() & over.keys():
+        below, above = under[key], over[key]
+        both = isinstance(below.value, Mapping) and isinstance(above.value, Mapping)
+        if both and (key not in _PATHS or below.base == above.base):
+            result[key] = Given({**below.value, **above.value}, above.where, above.base)
+    return result

@@ -1,11 +1,11 @@
-r"""EPICS macros in text: `$(P)`, `${P}`, `$(Q=default)`, as macLib of EPICS base expands them.
+r"""Expands EPICS macros: `$(P)`, `${P}`, `$(Q=default)`, as macLib of EPICS base does.
 
-Pure: the macros come as a mapping, nothing is read from the environment here.
+Pure: the macros come as a mapping. The environment is not read.
 
-Like macLib: a value, a name and a default may contain macros, a default is only looked at when it
-is needed, and `\$` is a dollar that starts no macro. Unlike macLib: a comma in a default is just a
-comma (no scoped `$(A,B=1)`), single quotes mean nothing (TOML has its own), and an undefined macro
-is an error instead of the text "$(P,undefined)". A dollar without a bracket is a dollar.
+As in macLib, a value, a name and a default may contain macros. A default is used only if it is
+needed, and `\$` is a dollar that begins no macro. Unlike in macLib, a comma in a default is just a
+comma (no scoped `$(A,B=1)`), and single quotes mean nothing (TOML has its own). An undefined macro
+is an error, not the text "$(P,undefined)". A dollar without a bracket is a dollar.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MAX_DEPTH = 50  # macros within macros; far more than anyone writes, far less than Python's stack
+# Macros within macros; far more than anyone needs, far fewer than Python's stack allows.
+MAX_DEPTH = 50
 _CLOSING = {"(": ")", "{": "}"}
 
 
@@ -23,7 +24,7 @@ class MacroError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """`$(name=default)`, read but not looked up."""
+    """`$(name=default)`, parsed and not expanded."""
 
     name: _Text
     default: _Text | None
@@ -43,7 +44,7 @@ def expand(text: str, macros: Mapping[str, str]) -> str:
 
 
 def _read(text: str, at: int, ends: str, depth: int) -> tuple[_Text, int]:
-    """Read from `at` up to one of the characters `ends`, or to the end of `text`."""
+    """Read from `at` to one of the characters `ends`, or to the end of `text`."""
     parts: list[str | _Reference] = []
     while at < len(text) and text[at] not in ends:
         if text.startswith("\\$", at):
@@ -78,7 +79,7 @@ def _write(parts: _Text, macros: Mapping[str, str], within: tuple[str, ...]) -> 
 
 
 def _look_up(reference: _Reference, macros: Mapping[str, str], within: tuple[str, ...]) -> str:
-    """Replace one macro; `within` are the names whose values led here."""
+    """Return the value of one macro; `within` are the names whose values have led here."""
     name = _write(reference.name, macros, within)
     if not name:
         raise MacroError("a macro without a name; write $(NAME)")

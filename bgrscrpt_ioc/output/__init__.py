@@ -1,1 +1,1 @@
-"""Where output goes: lines, the tail behind LOG, daily files, echo. Nothing here blocks."""
+"""Where output goes: whole lines, the tail for LOG, daily files, echo. Nothing here blocks."""

@@ -1,36 +1,33 @@
 """The log files of one instance in their directory: names, opening, retention.
 
-It does not know what a line is, and touches no file whose name is not exactly one of its own.
+It does not know lines, and touches only files whose name is exactly one of its own.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import stat
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
-from bgrscrpt_ioc.files import FILE_MODE, make_directory
+from bgrscrpt_ioc.host import system
+from bgrscrpt_ioc.host.files import FILE_MODE, make_directory
 
-SEGMENTS = 4  # a day's file is at most this part of what is kept, so that today's are deleted too
-FRESH = 10.0  # s that a look into the directory serves all instances that have files in it
+# A day's file is at most this part of what is kept, so that parts of today can be deleted.
+SEGMENTS = 4
+FRESH = 10.0  # s for which one look into the directory serves all instances with files there
 
 _NAME = re.compile(r"(.+)-([0-9]{8})(?:\.([1-9][0-9]{0,8}))?\.log")
-# Read, too: whether the last line of an existing file is whole. O_NONBLOCK: a FIFO nobody reads
-# is refused instead of waited for; it changes nothing for a regular file.
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
-    """One file: all of a day's output, or a part of it. In order of time."""
+    """One file: all output of a day, or a part of it. Files sort by time."""
 
     day: date
     part: int
@@ -39,10 +36,11 @@ class Segment:
 
 
 class Listing:
-    """The names of all log files in a directory, looked up once for all instances that ask.
+    """The names of all log files in a directory, read once for all instances that ask.
 
-    At midnight hundreds of instances open a new file each, among tens of thousands. Who makes or
-    deletes a file says so here; what others do is seen up to `fresh` seconds later. For one thread.
+    At midnight hundreds of instances open a new file each, among tens of thousands of files. A call
+    tells it of each file made or deleted here. Other changes are seen up to `fresh` seconds later.
+    Use it in one thread.
     """
 
     def __init__(self, path: Path, fresh: float = FRESH) -> None:
@@ -51,7 +49,7 @@ class Listing:
         self._names: defaultdict[str, set[str]] = defaultdict(set)
 
     def names(self, instance: str) -> set[str]:
-        """The names of the files of one instance.
+        """Return the names of the files of one instance.
 
         Raises:
             OSError: the directory cannot be read.
@@ -69,16 +67,17 @@ class Listing:
         self._names, self._looked_at = found, time.monotonic()
 
     def forget(self) -> None:
-        """Look again when next asked: things are not as they were."""
+        """Read the directory again when next asked: something has changed."""
         self._looked_at = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
 class LogDirectory:
-    """Where the files `<name>-<YYYYMMDD>.log`, `<name>-<YYYYMMDD>.1.log`, ... are.
+    """The directory with the files `<name>-<YYYYMMDD>.log`, `<name>-<YYYYMMDD>.1.log` and so on.
 
-    Those of the newest `keep_days` days before today are kept, and of them `keep_bytes`; 0: no
-    limit. Instances in one directory share a `listing`.
+    The files of the newest `keep_days` days before today are kept, up to `keep_bytes`; 0 is no
+    limit. Instances in one directory share a `listing`. Earlier versions named files by `former`;
+    these are old files of the instance too.
     """
 
     path: Path
@@ -86,6 +85,7 @@ class LogDirectory:
     keep_days: int = 0
     keep_bytes: int = 0
     shared: Listing | None = None
+    former: str = ""
     listing: Listing = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,37 +93,50 @@ class LogDirectory:
 
     @property
     def segment_size(self) -> int:
-        """Bytes of one file; 0: no limit."""
+        """Return the bytes of one file; 0 is no limit."""
         return self.keep_bytes // SEGMENTS
 
     def segments(self) -> list[Segment]:
-        """What is there, oldest first.
+        """Return the files of the instance, oldest first.
 
         Raises:
             OSError: the directory cannot be read.
         """
-        return sorted(self._segments())
+        return sorted(self._segments(self.name))
 
-    def _segments(self) -> Iterator[Segment]:
-        for name in self.listing.names(self.name):
+    def _segments(self, instance: str) -> Iterator[Segment]:
+        for name in self.listing.names(instance):
             if not (match := _NAME.fullmatch(name)):
                 continue
-            with suppress(ValueError, FileNotFoundError):  # no date; deleted meanwhile
+            # The name has no date, or the file was deleted meanwhile.
+            with suppress(ValueError, FileNotFoundError):
                 size = (self.path / name).stat(follow_symlinks=False).st_size
                 yield Segment(date.fromisoformat(match[2]), int(match[3] or 0), name, size)
 
+    def _all_segments(self, today: date) -> list[Segment]:
+        """Return the files of both names, oldest first.
+
+        If a file of today or yesterday has the former name, an IOC without a prefix writes these
+        files, and they are its own.
+        """
+        before = list(self._segments(self.former)) if self.former else []
+        newest = {today, today - timedelta(days=1)}
+        if any(found.day in newest for found in before):
+            before = []
+        return sorted([*self._segments(self.name), *before])
+
     def file(self, day: date, part: int) -> Path:
-        """The path of a file."""
+        """Return the path of a file."""
         dot = f".{part}" if part else ""
         return self.path / f"{self.name}-{day:%Y%m%d}{dot}.log"
 
     def open(self, day: date, room: int) -> tuple[Path, int]:
-        """Open the file of `day` to which `room` bytes may be added; path and descriptor.
+        """Open the file of `day` that has room for `room` bytes; return its path and descriptor.
 
-        Makes what does not exist, the directory too.
+        The file and the directory are made if they do not exist.
 
         Raises:
-            OSError: that cannot be done, or it is no regular file; `filename` is set.
+            OSError: that failed, or it is no regular file; `filename` is set.
         """
         if not self.path.is_dir():
             self.listing.forget()
@@ -138,39 +151,40 @@ class LogDirectory:
         return path, descriptor
 
     def is_full(self, size: int, room: int) -> bool:
-        """Whether a file of `size` bytes is to be followed by the next part of its day."""
+        """Return whether after a file of `size` bytes the next part of its day begins."""
         return 0 < self.segment_size < size + room and size > 0
 
     def prune(self, today: date, current: Path) -> None:
         """Delete what is too old or too much, so that `current`, which stays, has room to grow.
 
-        Age is counted in days of which there are files, up to today. A clock that is wrong for an
-        hour, by ten years as it may be at boot, so makes no file older than one day; and whatever
-        it says later, files of its future are not deleted for their age.
+        Age is counted in days that have files, up to today. So a clock that is wrong for an hour,
+        by ten years as at boot, makes no file older than one day. Whatever the clock says later,
+        files of its future are not deleted for their age.
 
         Raises:
             OSError: a file cannot be deleted.
         """
-        files = self.segments()
+        files = self._all_segments(today)
         days = sorted({found.day for found in files if found.day < today}, reverse=True)
         too_old = set(days[self.keep_days :]) if self.keep_days else set()
         others = [found for found in files if found.name != current.name]
-        # Parts of today go last: where the clock was set back, most days are after today.
+        # Parts of today go last: after a clock was set back, most days come after today.
         others.sort(key=lambda found: (found.day == today, found))
         size = sum(found.size for found in others)
         for found in others:
             too_much = 0 < self.keep_bytes < size + self.segment_size
             if found.day in too_old or too_much:
                 (self.path / found.name).unlink(missing_ok=True)
-                self.listing.names(self.name).discard(found.name)
+                for name in (self.name, self.former):
+                    self.listing.names(name).discard(found.name)
                 size -= found.size
 
 
 def is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is still the one of that path.
+    """Return whether the open file is still the one at that path.
 
     Raises:
-        OSError: other than that it is not.
+        OSError: the path cannot be looked at.
     """
     try:
         there = path.stat(follow_symlinks=False)
@@ -180,7 +194,10 @@ def is_at(path: Path, descriptor: int) -> bool:
 
 
 def append(descriptor: int, lines: bytes) -> tuple[int, OSError | None]:
-    """Append whole lines; how many bytes of them are on file now, and what kept off the rest."""
+    """Append whole lines.
+
+    Return how many of their bytes are on disk, and what kept off the rest.
+    """
     done, data = 0, memoryview(lines)
     try:
         while done < len(data):
@@ -193,7 +210,7 @@ def append(descriptor: int, lines: bytes) -> tuple[int, OSError | None]:
 
 
 def _take_back(descriptor: int, half: int) -> None:
-    """Cut off the half line that a full disk left, unless something was appended to it since."""
+    """Remove the partial line that a full disk left, unless something was appended after it."""
     with suppress(OSError):  # then it is completed when the file is opened next
         size = os.fstat(descriptor).st_size
         if half and os.lseek(descriptor, 0, os.SEEK_CUR) == size:
@@ -201,24 +218,10 @@ def _take_back(descriptor: int, half: int) -> None:
 
 
 def _open(path: Path) -> int:
+    descriptor = system.open_to_append(path, FILE_MODE)
     try:
-        descriptor = os.open(path, _FLAGS, FILE_MODE)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise OSError(errno.ELOOP, "is a symbolic link, not a file", str(path)) from error
-        raise
-    try:
-        _complete(descriptor)
+        system.complete_last_line(descriptor)
     except OSError as error:
         os.close(descriptor)
         raise OSError(error.errno, error.strerror, str(path)) from error
     return descriptor
-
-
-def _complete(descriptor: int) -> None:
-    """End the line in which an earlier writer was interrupted."""
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "is a device or FIFO, not a file")
-    if found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
-        os.write(descriptor, b"\n")

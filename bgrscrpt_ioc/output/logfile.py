@@ -1,6 +1,6 @@
-"""One instance's output on disk: whole lines, each with its time, in daily files.
+"""The output of one instance on disk: whole lines, each with its time, in daily files.
 
-The event loop hands lines over and never waits; what could not be kept is counted, to the line.
+The event loop passes lines on and never waits. Lines that could not be kept are counted exactly.
 """
 
 from __future__ import annotations
@@ -10,25 +10,27 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
 from bgrscrpt_ioc.output.logdir import Listing, LogDirectory, append, is_at
-from bgrscrpt_ioc.output.loglines import NOTHING, Block, prefixed
+from bgrscrpt_ioc.output.loglines import NOTHING, Block, prefixed, visible
 from bgrscrpt_ioc.output.writer import Writer
 
-PATIENCE = 1.0  # s between looks whether the file was moved, and between attempts after a failure
+PATIENCE = 1.0  # s between looks whether the file was moved, and between tries after a failure
 NO_ROOM = "the disk is too slow, or stalled"
 STALLED = "the disk does not answer; lines wait"
 
 
 class LogFile:
-    """The log of one instance; all its files are written by `writer`'s thread.
+    """The log of one instance. The thread of `writer` writes all its files.
 
-    `dropped` (lines of the script that are not on file; never goes back), `problem` and `path` (of
-    today's file; empty before it could be opened) may be read at any time. `on_change` is called,
-    by whichever thread, after one of them has changed; it must not raise.
+    `dropped` counts the script's lines that are not on disk, and never decreases. `problem` says
+    what is wrong. `path` is today's file; empty before it could be opened. All three may be read at
+    any time. `on_change` is called, in any thread, after one of them has changed. It must not
+    raise.
     """
 
     def __init__(
@@ -42,30 +44,34 @@ class LogFile:
         patience: float = PATIENCE,
         on_change: Callable[[], None] | None = None,
         listing: Listing | None = None,
+        former: str = "",
     ) -> None:
         self.dropped = 0
         self._problem = ""
         self.path = ""
         self._directory = LogDirectory(
-            directory, name, keep_days, int(keep_mb * 1_000_000), listing
+            directory, name, keep_days, int(keep_mb * 1_000_000), listing, former
         )
         self._writer, self._patience = writer, patience
         self._on_change = on_change or _nobody
-        self._lock = threading.Lock()  # of `dropped`: both threads count
+        self._lock = threading.Lock()  # guards `dropped`, which both threads count
         self._told = self._state
-        self._missed = 0  # lines for which there was no room, since the last that were taken
-        # The writer thread's own:
+        self._missed = 0  # lines without room since the last that were accepted
+        # Used by the writer's thread only:
         self._file: int | None = None
         self._day = date.min
         self._look_at = 0.0  # monotonic time of the next look at the path
-        self._retry_at = 0.0  # monotonic time of the next attempt
+        self._retry_at = 0.0  # monotonic time of the next try
         self._lost = 0  # lines since the last that were kept
         self._why_lost = ""
         self._not_pruned = ""
 
     @property
     def problem(self) -> str:
-        """What is wrong now, empty when nothing is; a stalled disk is not told to `on_change`."""
+        """Return what is wrong now; empty if nothing is.
+
+        `on_change` is not called for a stalled disk.
+        """
         if not self._problem and self._writer.hangs:
             return f"{self._where}: {STALLED}"
         return self._problem
@@ -75,26 +81,30 @@ class LogFile:
         return self.path or str(self._directory.path)
 
     def write(self, block: Block, when: float) -> None:
-        """Keep the lines, stamped with `when` (seconds since the epoch). Never blocks or raises."""
+        """Keep lines with the time `when` (seconds since the epoch). Never blocks or raises."""
         if block.lines:
             self._put(block, when)
 
     def remark(self, text: str, when: float) -> None:
-        """Keep a line of our own, `--- text`. It is not counted when it cannot be kept."""
-        self._put(NOTHING, when, f"--- {' '.join(text.splitlines())}\n")
+        """Keep a line of the IOC's own, `--- text`. It is not counted if it cannot be kept."""
+        self._put(NOTHING, when, f"--- {visible(text)}\n")
+
+    def keep(self, days: int, mb: float) -> None:
+        """Delete old files by these limits from the next new file on; 0: no limit."""
+        self._directory = replace(self._directory, keep_days=days, keep_bytes=int(mb * 1_000_000))
 
     def prepare(self, when: float) -> None:
-        """Open today's file though nothing is to be written: `path` and `problem` come true."""
+        """Open today's file though nothing is to be written: `path` and `problem` become right."""
         self._put(NOTHING, when)
 
     def try_again(self, when: float) -> None:
-        """See whether a problem has gone, if that may be."""
+        """Try whether a problem has gone, if that is possible."""
         if not self._writer.hangs:
             self.prepare(when)
 
     @property
     def behind(self) -> bool:
-        """Whether lines are better read later: see `Writer.behind`."""
+        """Return whether lines should be read later: see `Writer.behind`."""
         return self._writer.behind
 
     def close(self) -> None:
@@ -131,8 +141,10 @@ class LogFile:
         head = _note(self._lost, self._why_lost) + _note(missed, NO_ROOM if missed else "") + remark
         data = prefixed(head.encode("utf-8", "replace") + block.raw, f"{stamp} ".encode())
 
-        kept = data[: self._append(data, date.fromisoformat(stamp[:10]))].count(b"\n")
-        noted = kept - head.count("\n")
+        done = self._append(data, date.fromisoformat(stamp[:10]))
+        notes = head.count("\n")
+        # Lines are counted only if some are missing: counting takes as long as writing.
+        noted = block.lines if done == len(data) else data[:done].count(b"\n") - notes
         lost = block.lines - max(0, noted)
         self._lost = lost if noted >= 0 else self._lost + missed + lost
         self._count(lost)
@@ -140,7 +152,7 @@ class LogFile:
             self._tell()
 
     def _append(self, data: bytes, day: date) -> int:
-        """Append whole lines; how many bytes of them are on file now."""
+        """Append whole lines; return how many of their bytes are on disk."""
         if time.monotonic() < self._retry_at:
             return 0
         kept = 0
@@ -158,7 +170,7 @@ class LogFile:
         return kept
 
     def _open(self, day: date, room: int) -> int:
-        """The file to which `room` bytes of `day` go."""
+        """Return the file that takes `room` bytes of `day`."""
         if self._file is not None and not self._fits(self._file, day, room):
             self._close()
         if self._file is None:
@@ -190,12 +202,12 @@ class LogFile:
     def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with suppress(OSError):  # NFS tells here of a failure that no line can be blamed for
+            with suppress(OSError):  # NFS reports a failure here that belongs to no line
                 os.close(file)
 
 
 def _note(lines: int, why: str) -> str:
-    """What the file says of a gap in it, or of a remark that it lacks."""
+    """Return what the file says of a gap in it, or of a remark that it lacks."""
     if not why:
         return ""
     what = f"{lines} lines not kept" if lines else "the log could not be written"
@@ -203,4 +215,4 @@ def _note(lines: int, why: str) -> str:
 
 
 def _nobody() -> None:
-    """Nobody is told."""
+    """Do nothing."""

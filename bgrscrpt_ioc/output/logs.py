@@ -1,6 +1,6 @@
-"""The log files of all instances of an IOC: what they share, and what time does to them.
+"""The log files of all instances of an IOC: what they share, and what midnight and clocks change.
 
-Called every few seconds from the event loop; nothing here touches a disk, the writer's thread does.
+The event loop calls it every few seconds. Nothing here touches a disk; the writer's thread does.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -17,24 +18,29 @@ from bgrscrpt_ioc.output.logfile import LogFile
 from bgrscrpt_ioc.output.output import Output, Publish, in_loop
 from bgrscrpt_ioc.output.writer import Writer
 
-APART = 0.1  # s between the new files of two instances at midnight: they may be hundreds
-STEP = 2.0  # s by which the clock must be off from one look to the next to have been set
+APART = 0.1  # s between the new files of two instances at midnight, because there may be hundreds
+STEP = 2.0  # s by which the clock must be off between two looks to count as set
 
 log = logging.getLogger("bgrscrpt_ioc.logs")
 
 
 class Logs:
-    """The outputs that it has made, and their files in `directory`."""
+    """The outputs that it has made, with their files in `directory`.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    `clock` returns the time of day. `apart` is the time between two instances' new files at
+    midnight.
+    """
+
+    def __init__(
+        self, directory: Path, *, apart: float = APART, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._directory, self._apart, self._clock = directory, apart, clock
         self._writer = Writer("log-files")
         self._listing = Listing(directory)
         self._loop = asyncio.get_running_loop()
-        self._files: list[LogFile] = []
-        self._outputs: list[Output] = []
+        self._files: dict[Output, LogFile] = {}
         self._hung = False
-        now = time.time()
+        now = clock()
         self._ahead = now - time.monotonic()
         self._day, self._offset = date.fromtimestamp(now), time.localtime(now).tm_gmtoff
 
@@ -45,30 +51,40 @@ class Logs:
         echo: Echo | None,
         publish: Publish,
         *,
+        file_name: str = "",
         keep_days: int = 0,
         keep_mb: float = 0,
     ) -> Output:
-        """The output of the instance `name`, with a LOG of `size` bytes."""
+        """Return the output of the instance `name`, with a LOG of `size` bytes.
+
+        The names of its files begin with `file_name` (default: `name`). Earlier versions named them
+        by `name` alone. Such files are deleted like its own when they are too old or too much.
+        """
         file = LogFile(
             self._directory,
-            name,
+            file_name or name,
             self._writer,
             keep_days=keep_days,
             keep_mb=keep_mb,
             on_change=lambda: in_loop(self._loop, output.file_changed),
             listing=self._listing,
+            former=name if file_name not in ("", name) else "",
         )
         output = Output(name, size, file, echo, publish)
-        file.prepare(time.time())
-        self._files.append(file)
-        self._outputs.append(output)
+        file.prepare(self._clock())
+        self._files[output] = file
         return output
 
+    def remove(self, output: Output) -> None:
+        """Close an output that is not needed any more."""
+        del self._files[output]
+        output.close()
+
     def tick(self, now: float, monotonic: float) -> float:
-        """Look at the clock, which says `now`; return by how many seconds it was set, usually 0."""
+        """Compare the clock, which says `now`; return by how many seconds it was set, usually 0."""
         if (hangs := self._writer.hangs) != self._hung:
             self._hung = hangs
-            for output in self._outputs:
+            for output in self._files:
                 output.file_changed()
         step, self._ahead = now - monotonic - self._ahead, now - monotonic
         if abs(step) < STEP:
@@ -82,7 +98,7 @@ class Logs:
 
     def close(self, timeout: float) -> bool:
         """Write what waits; True if that was done within `timeout` seconds."""
-        for file in self._files:
+        for file in self._files.values():
             file.close()
         return self._writer.close(timeout)
 
@@ -93,11 +109,13 @@ class Logs:
             zone = time.strftime("UTC%z (%Z)", local)
             self._remark(f"local time is {zone} from here", now)
         if (day := date.fromtimestamp(now)) != self._day:
-            # Files of scripts that print nothing change with the day, too, and old ones go.
+            # Files of scripts that print nothing change with the day too, and old ones are deleted.
             self._day = day
-            for number, file in enumerate(self._files):
-                self._loop.call_later(APART * number, lambda each=file: each.prepare(time.time()))
+            for number, file in enumerate(self._files.values()):
+                self._loop.call_later(
+                    self._apart * number, lambda each=file: each.prepare(self._clock())
+                )
 
     def _remark(self, text: str, now: float) -> None:
-        for file in self._files:
+        for file in self._files.values():
             file.remark(text, now)

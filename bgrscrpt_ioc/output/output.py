@@ -1,4 +1,4 @@
-"""Where a script's output goes: the LOG PVs, the daily file, the IOC's own stdout.
+"""Sends a script's output to the LOG PVs, to the daily file, and to the IOC's own stdout.
 
 Nothing here works line by line, or waits for a disk.
 """
@@ -10,15 +10,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime
 
-from bgrscrpt_ioc.events import Severity
+from bgrscrpt_ioc.lifecycle.events import Severity
 from bgrscrpt_ioc.output.echo import Echo
 from bgrscrpt_ioc.output.logfile import LogFile
-from bgrscrpt_ioc.output.loglines import Block, LineFramer, Tail
+from bgrscrpt_ioc.output.loglines import Block, LineFramer, Tail, guarded, visible
 
 EVERY = 0.1  # s between two posts of LOG
-RETRY = 2.0  # s between attempts to write the file, while that is in trouble
-SETTLED = 5.0  # s without trouble until the log says so: a disk may be full again the next second
+HOLD = 0.5  # s that LOG waits while a run is stopped: what it shows depends on how the run ends
+RETRY = 2.0  # s between tries to write a file after a failure
+SETTLED = 5.0  # s without failure until the log says so: a full disk may soon be full again
 
 Publish = Callable[..., None]
 
@@ -26,7 +28,7 @@ log = logging.getLogger("bgrscrpt_ioc.output")
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Have the event loop call, from whichever thread; nothing when the loop has ended."""
+    """Make the event loop call, from any thread; do nothing if the loop has ended."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(call)
 
@@ -42,40 +44,73 @@ class Output:
         self._framer, self._tail = LineFramer(), Tail(size)
         self._loop = asyncio.get_running_loop()
         self._posted_at = float("-inf")
+        self._holding = False
         self._due: asyncio.TimerHandle | None = None
-        self._told: set[str] = set()  # what the log says of a trouble that is not over
-        self._dropped = 0  # before it
+        self._told: set[str] = set()  # the failures that the log has reported and that are not over
+        self._dropped = 0  # lines before that
         self._retry: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
         self.file_changed()
 
     @property
     def behind(self) -> bool:
-        """The disk is slower than the script. Never true for long: no script waits for a disk."""
+        """Return whether the disk is slower than the script.
+
+        Never for long: no script waits for a disk.
+        """
         return self._file.behind
 
     def write(self, data: bytes) -> None:
-        """Take what the script wrote."""
+        """Take what the script has written."""
         self._keep(self._framer.feed(data))
 
-    def end(self) -> None:
-        """The run is over: what stands without a newline is a line, and LOG has it all at once."""
+    def hold(self) -> None:
+        """Post LOG less often until the run ends, because it was asked to stop."""
+        self._holding = True
+
+    def end(self, *, quietly: bool = False) -> None:
+        """End a run: an unfinished line becomes a line, and LOG is posted at once.
+
+        With `quietly`, LOG leaves out the traceback of the KeyboardInterrupt that ended the run.
+        """
+        self._holding = False
         self._keep(self._framer.flush())
+        if quietly:
+            self._tail.forget_interrupt()
         if self._due is not None:
             self._due.cancel()
+        if self._due is not None or quietly:
             self._post()
 
+    def keep(self, days: int, mb: float) -> None:
+        """Keep log files of so many days, and so many MB of them; 0: no limit."""
+        self._file.keep(days, mb)
+
+    def close(self) -> None:
+        """Close the file after what was written; nothing is published any more."""
+        for timer in (self._due, self._retry, self._settling):
+            if timer is not None:
+                timer.cancel()
+        self._file.close()
+
+    def divide(self, text: str) -> None:
+        """Show a line of the IOC's own in LOG, between two runs.
+
+        The file has remarks of its own.
+        """
+        self._tail.note(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}")
+
     def remark(self, text: str) -> None:
-        """Note in the file, not in LOG, what the IOC did."""
+        """Write what the IOC did to the file, not to LOG."""
         self._file.remark(text, time.time())
 
     def warn(self, text: str) -> None:
-        """Say something to the script's user, among the script's own lines."""
-        self.end()
-        self.write(f"bgrscrpt-ioc: {text}\n".encode())
+        """Write a line for the script's user among the script's own lines."""
+        self._keep(self._framer.flush())
+        self.write(f"bgrscrpt-ioc: {visible(text)}\n".encode())
 
     def file_changed(self) -> None:
-        """The file's path, trouble or count of lost lines may be another now."""
+        """Publish the file's path, failure and count of lost lines, which may have changed."""
         problem = self._file.problem
         severity = Severity.MINOR if problem else Severity.NO_ALARM
         self._publish("LOG:FILE", self._file.path, severity)
@@ -107,13 +142,16 @@ class Output:
 
     def _keep(self, block: Block) -> None:
         if block.lines:
-            self._tail.append(block)
-            self._file.write(block, time.time())
             if self._echo is not None:
                 self._echo.write(self._name, block)
+            block = guarded(block)
+            self._tail.append(block)
+            self._file.write(block, time.time())
         if self._due is None:
-            # The first line at once, then at most ten times a second.
+            # The first line is posted at once, then at most ten times a second.
             wait = self._posted_at + EVERY - self._loop.time()
+            if self._holding:
+                wait = max(wait, HOLD)
             if wait <= 0:
                 self._post()
             else:

@@ -1,1 +1,1 @@
-"""The instrument's IOC registry: what should be in it, and the writer that brings it there."""
+"""The instrument's IOC registry: what should be in it, and the threads that write it."""

@@ -1,6 +1,6 @@
-"""Opens the registry's database, SQLite or MySQL/MariaDB, with timeouts and errors people can read.
+"""Connects to the registry's database, SQLite or MySQL/MariaDB, with timeouts and readable errors.
 
-Keeps nothing open; what the rows are is for `iocdb.py`.
+It keeps no connection open. iocdb.py knows the rows.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bgrscrpt_ioc.files import FILE_MODE, make_directory
-from bgrscrpt_ioc.registry.dbtrouble import Place, RegistryError, RowRefusedError, masked
-from bgrscrpt_ioc.registry.iocdb import NEVER_STOPPED, Charsets, Session, metadata, utc
-
-CONNECT_TIMEOUT = 3  # s
-ANSWER_TIMEOUT = 5  # s, for one answer of the server
-LOCK_TIMEOUT = 3  # s; shorter than the above, so that the server gives up before we do
+from bgrscrpt_ioc.config.masking import masked
+from bgrscrpt_ioc.host.files import FILE_MODE, make_directory
+from bgrscrpt_ioc.registry.dbtrouble import Place, RegistryError, RowRefusedError
+from bgrscrpt_ioc.registry.iocdb import NEVER_STOPPED, Charsets, DbSession, metadata, utc
+from bgrscrpt_ioc.registry.times import USUAL, Times
 
 _OURSELVES = ("localhost", "127.0.0.1", "::1")
 _columns_of_server = sa.table(
@@ -34,7 +32,7 @@ _columns_of_server = sa.table(
     schema="information_schema",
 )
 
-# Not `create_all`: it looks first, and two IOCs that start together would both see nothing.
+# Not `create_all`: that looks first, and two IOCs that start together would both see no tables.
 _MAKE_TABLES = [
     *(CreateTable(table, if_not_exists=True) for table in metadata.sorted_tables),
     *(
@@ -46,30 +44,36 @@ _MAKE_TABLES = [
 
 
 class IocDb:
-    """The registry of one URL."""
+    """The database of one URL."""
 
-    def __init__(self, url: str, mode: Literal["write", "read"] = "write") -> None:
-        """Read the URL; nothing is opened yet.
+    def __init__(
+        self,
+        url: str,
+        mode: Literal["write", "read"] = "write",
+        times: Times = USUAL,
+    ) -> None:
+        """Parse the URL; nothing is opened yet.
 
         Raises:
-            RegistryError: the URL is not of a kind that works here.
+            RegistryError: a URL of this kind does not work here.
         """
         self._mode: Literal["write", "read"] = mode
+        self._times = times
         parsed, self.place = _place(url)
         try:
             if self.place.backend == "sqlite":
-                self._engine = _sqlite_engine(parsed, mode)
+                self._engine = _sqlite_engine(parsed, mode, times)
             else:
-                self._engine = _mysql_engine(parsed)
-        except Exception as error:  # of any kind: the arguments after `?` are the driver's
+                self._engine = _mysql_engine(parsed, times)
+        except Exception as error:  # of any kind: the arguments after `?` go to the driver
             raise RegistryError(self.place.explain(error)) from error
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """One connection, closed at the end.
+    def session(self) -> Iterator[DbSession]:
+        """Open a connection that is closed at the end of the context.
 
         Raises:
-            RegistryError: whatever went wrong outside or inside, except `RowRefusedError`.
+            RegistryError: anything went wrong, except for a `RowRefusedError`.
         """
         try:
             if self.place.backend == "sqlite":
@@ -78,31 +82,32 @@ class IocDb:
                 yield self._prepared(connection)
         except (RowRefusedError, RegistryError):
             raise
-        # Drivers let errors of all kinds through (struct.error, UnicodeError, RuntimeError ...).
+        # Drivers raise errors of all kinds (struct.error, UnicodeError, RuntimeError and others).
         except Exception as error:
             raise RegistryError(self.place.explain(error)) from error
 
-    def _prepared(self, connection: sa.Connection) -> Session:
+    def _prepared(self, connection: sa.Connection) -> DbSession:
         if self.place.backend == "sqlite":
             if self._mode == "write":
                 for make in _MAKE_TABLES:
                     connection.execute(make)
                 connection.commit()
-            return Session(connection, NEVER_STOPPED, {})
+            return DbSession(connection, NEVER_STOPPED, {})
         charsets = _charsets(connection, self.place)
-        # What a reader in the server's own zone sees as 1970-01-01 00:00:01, as the original
-        # writes it. East of Greenwich that lies before the first second a TIMESTAMP holds.
+        # A reader in the server's time zone sees this as 1970-01-01 00:00:01, as ISIS's own program
+        # writes it. East of Greenwich that is before the first second that a TIMESTAMP can hold.
         mark = connection.scalar(sa.select(sa.func.unix_timestamp(str(NEVER_STOPPED))))
-        # In UTC no second is written twice a year, and none is missing.
+        # In UTC no second comes twice a year, and none is left out.
         connection.execute(
             sa.text("SET time_zone = '+00:00', innodb_lock_wait_timeout = :lock"),
-            {"lock": LOCK_TIMEOUT},
+            {"lock": max(1, round(self._times.lock))},  # whole seconds only
         )
         if self._mode == "write":
-            # IOCs that start together would lock each other's rows crosswise, and try again later.
-            connection.execute(sa.select(sa.func.get_lock("bgrscrpt_ioc", LOCK_TIMEOUT)))
+            # IOCs that start together would lock each other's rows crosswise, and have to try
+            # again.
+            connection.execute(sa.select(sa.func.get_lock("bgrscrpt_ioc", self._times.lock)))
         connection.commit()
-        return Session(connection, utc(max(float(mark or 0), 1.0)), charsets)
+        return DbSession(connection, utc(max(float(mark or 0), 1.0)), charsets)
 
 
 def _place(url: str) -> tuple[sa.URL, Place]:
@@ -110,8 +115,13 @@ def _place(url: str) -> tuple[sa.URL, Place]:
     try:
         parsed = sa.make_url(url)
         backend, driver = parsed.get_backend_name(), parsed.drivername
-    except (exc.ArgumentError, ValueError):  # their text quotes the password
+    except (exc.ArgumentError, ValueError):  # their text contains the password
         raise RegistryError(f"registry {masked(url)!r} is no URL: {wanted}") from None
+    if "@" in f"{parsed.host}{parsed.database}" and backend != "sqlite":
+        # The rest of the password would be taken for the host, and shown.
+        raise RegistryError(
+            f"registry {masked(url)!r}: its password holds an @: write each @ of it as %40"
+        )
     if backend == "sqlite" and parsed.database:
         return parsed, Place(url, "sqlite", database=parsed.database)
     if driver in ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"):
@@ -123,24 +133,25 @@ def _place(url: str) -> tuple[sa.URL, Place]:
     raise RegistryError(f"registry {masked(url)!r} cannot be used: {wanted}")
 
 
-def _mysql_engine(url: sa.URL) -> sa.Engine:
+def _mysql_engine(url: sa.URL, times: Times) -> sa.Engine:
     arguments: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": ANSWER_TIMEOUT,
-        "write_timeout": ANSWER_TIMEOUT,
+        "connect_timeout": times.connect,
+        "read_timeout": times.answer,
+        "write_timeout": times.answer,
     }
     if url.host in _OURSELVES and not any(key.startswith("ssl") for key in url.query):
-        # Nobody listens there, and loading the system's certificates takes 20 ms of CPU each time.
+        # Nobody can listen on such a connection, and loading the system's certificates takes 20 ms
+        # of CPU each time.
         arguments["ssl_disabled"] = True
     return sa.create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
 
 
-def _sqlite_engine(url: sa.URL, mode: Literal["write", "read"]) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, mode: Literal["write", "read"], times: Times) -> sa.Engine:
     if mode == "read" and url.database and not url.database.startswith("file:"):
         path = Path(url.database).absolute().as_uri()
         url = url.set(database=path).update_query_dict({"mode": "ro", "uri": "true"})
     engine = sa.create_engine(
-        url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": LOCK_TIMEOUT}
+        url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": times.lock}
     )
 
     @event.listens_for(engine, "connect")
@@ -155,14 +166,20 @@ def _make_file(path: str, mode: Literal["write", "read"]) -> None:
         return  # a URI says itself what may be made
     if mode == "write":
         make_directory(Path(path).parent)
-        # 0640, as the journal: SQLite would take 0644, and its own journal inherits this one.
+        # Mode 0640, as for the journal: SQLite would use 0644, and its own journal has the same
+        # mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
     elif not Path(path).exists():
-        raise RegistryError(f"{path}: no registry; it is made when a script first registers")
+        raise RegistryError(
+            f"{path}: no registry yet; the IOC makes it when a script first registers"
+        )
 
 
 def _charsets(connection: sa.Connection, place: Place) -> Charsets:
-    """The character sets of the text columns; raises `RegistryError` when a table is missing."""
+    """Return the character sets of the text columns.
+
+    Raise `RegistryError` if a table is missing.
+    """
     of = _columns_of_server.c
     rows = connection.execute(
         sa.select(of.table_name, of.column_name, of.character_set_name)

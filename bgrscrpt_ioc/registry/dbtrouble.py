@@ -1,36 +1,28 @@
-"""What is wrong with the registry's database, in one line with what to do; no password in it.
+"""Says in one line what is wrong with the registry's database and what to do, without the password.
 
-Imports no database library: exceptions are told by the codes they carry.
+It imports no database library: it knows exceptions by their codes.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
+
+from bgrscrpt_ioc.config.masking import scrubbed
 
 TEXT_LIMIT = 255  # bytes of REGISTRY:MSG without its NUL
-_LINE_LIMIT = 220  # of which the rest is for when it is tried again
-
-_CREDENTIALS = re.compile(r"^([\w+.-]+://[^:/@]*):(.*)@", re.DOTALL)
-_SECRET_ARGUMENT = re.compile(r"([?&](?:password|passwd)=)([^&]*)")
+_LINE_LIMIT = 220  # bytes; the rest is for the time of the next try
 
 
 class RegistryError(Exception):
-    """The registry cannot be read or written; the text says why and what to do."""
+    """The registry cannot be read or written; the text says why, and what to do."""
 
 
 class RowRefusedError(Exception):
-    """The database works but does not take the rows of this IOC name; trying again is no use."""
-
-
-def masked(url: str) -> str:
-    """The URL with `***` for its password, for logs, PVs and `--help`; any text is accepted."""
-    return _SECRET_ARGUMENT.sub(r"\1***", _CREDENTIALS.sub(r"\1:***@", url))
+    """The database refuses the rows of this IOC name, and would refuse them again."""
 
 
 def short(text: str, limit: int = TEXT_LIMIT) -> str:
-    """One line of at most `limit` bytes of UTF-8, cut at a character with `...` to show it."""
+    """Return one line of at most `limit` bytes of UTF-8; `...` shows that it was cut."""
     line = " ".join(text.split()).encode(errors="replace")
     if len(line) <= limit:
         return line.decode()
@@ -39,7 +31,7 @@ def short(text: str, limit: int = TEXT_LIMIT) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the registry is, for messages."""
+    """Names the registry in messages."""
 
     url: str
     backend: str  # "mysql" or "sqlite"
@@ -48,7 +40,7 @@ class Place:
     database: str = ""  # its name, or the path of the file
 
     def explain(self, error: BaseException) -> str:
-        """The one line for a failure of this database, its driver or the file system.
+        """Return one line about a failure of this database, its driver or the file system.
 
         Args:
             error: from SQLAlchemy (whose `orig` is the driver's), the driver, or the system.
@@ -73,7 +65,7 @@ class Place:
         return f"{self.server}: {self._scrubbed(error)}"
 
     def _reason(self, cause: BaseException) -> str:
-        """What the operating system said, without the driver's numbers."""
+        """Return what the operating system said, without the driver's numbers."""
         if isinstance(cause, TimeoutError) or "timed out" in str(cause):
             return "no answer in time"
         if isinstance(cause, OSError) and cause.strerror:
@@ -94,31 +86,9 @@ class Place:
         return f"{type(error).__name__}: {self._words(error)}"
 
     def _words(self, error: BaseException) -> str:
-        """The text of somebody else's exception, which may quote the URL or the password."""
+        """Return the text of a foreign exception, without the password that it may contain."""
         parts = error.args[1:] if len(error.args) > 1 else error.args
         return scrubbed(" ".join(str(part) for part in parts), self.url)
-
-
-def scrubbed(text: str, url: str) -> str:
-    """The text without the URL's password, in any of the forms a library may quote it in."""
-    text = text.replace(url, masked(url))
-    found = _CREDENTIALS.search(url)
-    secrets = [found[2]] if found else []
-    secrets += [argument for _, argument in _SECRET_ARGUMENT.findall(urlsplit(url).query)]
-    forms = {
-        form
-        for secret in secrets
-        for plain in (secret, unquote_plus(secret))
-        for form in (plain, *_quoted(plain), repr(plain)[1:-1])
-    }
-    for form in sorted(forms, key=len, reverse=True):
-        if form:
-            text = text.replace(form, "***")
-    return text
-
-
-def _quoted(text: str) -> tuple[str, str]:
-    return quote(text, safe="", errors="replace"), quote_plus(text, errors="replace")
 
 
 _SCHEMA = "create it with db/iocdb.sql"

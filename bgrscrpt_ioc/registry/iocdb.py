@@ -1,6 +1,6 @@
-"""The instrument's registry as a database: its tables, and how one IOC name is brought up to date.
+"""The tables of the instrument's registry, and how the rows of one IOC name are brought up to date.
 
-One implementation for SQLite and MySQL/MariaDB. Keeps no connection open and decides nothing.
+One implementation for SQLite and MySQL/MariaDB. It opens no connection and decides nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from sqlalchemy import exc
 from sqlalchemy.dialects import sqlite
 
 from bgrscrpt_ioc.registry.dbtrouble import RowRefusedError, short
-from bgrscrpt_ioc.registry.ledger import RegistryRow
+from bgrscrpt_ioc.registry.entries import Answer
+from bgrscrpt_ioc.registry.living import lives
 from bgrscrpt_ioc.registry.pvrows import VALUE_LIMIT, PvRow, brief
-from bgrscrpt_ioc.registry.wanted import Run, Wanted
+from bgrscrpt_ioc.registry.wanted import Found, RegisteredRun, RegistryRow, Step, Wanted
 
-NEVER_STOPPED = datetime(1970, 1, 1, 0, 0, 1)  # in the server's own zone
+NEVER_STOPPED = datetime(1970, 1, 1, 0, 0, 1)  # in the server's own time zone
 
 metadata = sa.MetaData()
 _name = sa.String(100)
-# Whole seconds, as MySQL's TIMESTAMP holds them; in SQLite the text of CURRENT_TIMESTAMP, UTC.
+# Whole seconds, as in MySQL's TIMESTAMP. In SQLite: the text of CURRENT_TIMESTAMP, in UTC.
 _moment = sa.TIMESTAMP().with_variant(sqlite.DATETIME(truncate_microseconds=True), "sqlite")
 
 
@@ -66,25 +67,23 @@ pvinfo = sa.Table(
     sa.Column("value", _name),
 )
 _NOT_HELD = "left out: its name has characters that the registry cannot hold"
-Charsets = dict[tuple[str, str], str]  # (table, column) -> MySQL's name of its character set
+MARK = ":SCRIPT:SHA256"
+Charsets = dict[tuple[str, str], str]  # (table, column): MySQL's name of the character set
 
 
-class Session:
-    """A connection on which rows are written and read."""
+class DbSession:
+    """A connection that reads and writes rows."""
 
     def __init__(self, connection: sa.Connection, mark: datetime, charsets: Charsets) -> None:
         self._connection = connection
         self._mark = mark
         self._charsets = charsets
 
-    def bring(self, wanted: Wanted) -> list[str]:
-        """Bring one IOC name to what is wanted, in one transaction.
-
-        Returns:
-            Warnings: what had to be left out.
+    def bring(self, wanted: Wanted) -> Answer:
+        """Write what is wanted of one IOC name, in one transaction.
 
         Raises:
-            RowRefusedError: the database does not take these rows.
+            RowRefusedError: the database refuses these rows.
         """
         for table in (iocs, iocrt, pvs):
             if not self._holds(table, "iocname", wanted.ioc_name):
@@ -107,7 +106,7 @@ class Session:
         raise AssertionError("unreachable")
 
     def table(self) -> list[RegistryRow]:
-        """All rows of `iocrt`, by name."""
+        """Return all rows of `iocrt`, by name."""
         found = self._connection.execute(sa.select(iocrt).order_by(iocrt.c.iocname))
         return [
             RegistryRow(
@@ -121,31 +120,57 @@ class Session:
             for row in found
         ]
 
-    def _bring(self, wanted: Wanted) -> list[str]:
-        if wanted.run is not None:
-            return self._write_run(wanted, wanted.run)
-        if wanted.stopped is not None:
+    def instances(self) -> list[tuple[str, str]]:
+        """Return prefix and name of every instance, known by a PV that other IOCs do not have."""
+        rows = self._connection.execute(
+            sa.select(pvs.c.iocname, pvs.c.pvname).where(pvs.c.pvname.endswith(MARK))
+        )
+        ends = ((row.pvname, f"{row.iocname}{MARK}") for row in rows)
+        return sorted(
+            (name.removesuffix(end), end.removesuffix(MARK))
+            for name, end in ends
+            if name.endswith(end)
+        )
+
+    def _bring(self, wanted: Wanted) -> Answer:
+        row = self._connection.execute(
+            sa.select(iocrt.c.pid, iocrt.c.start_time, iocrt.c.running)
+            .where(iocrt.c.iocname == wanted.ioc_name)
+            .with_for_update()
+        ).first()
+        found = None
+        if row is not None:
+            started = row.start_time if isinstance(row.start_time, datetime) else None
+            seconds = int(started.replace(tzinfo=UTC).timestamp()) if started else None
+            found = Found(row.pid, seconds, bool(row.running))
+        step = wanted.step(found, lives)
+        if step is Step.WRITE and wanted.run is not None:
+            return Answer(warnings=tuple(self._write_run(wanted, wanted.run)))
+        if step is Step.STOP and row is not None and wanted.stopped is not None:
             self._connection.execute(
                 sa.update(iocrt)
                 .where(iocrt.c.iocname == wanted.ioc_name)
-                .where((iocrt.c.running != 0) | iocrt.c.pid.is_not(None))
-                # A MySQL TIMESTAMP may be one that changes with every update that does not set it.
+                .where(iocrt.c.pid.is_not_distinct_from(row.pid))  # SQLite has no FOR UPDATE
+                # A MySQL TIMESTAMP may change with every update that does not set it.
                 .values(start_time=iocrt.c.start_time, **_stopped(wanted.stopped))
             )
-        return []
+        elif found is not None and found.running and wanted.stopped is None:
+            owner = f"another program (pid {found.pid})"
+            return Answer(taken=f"the row of {brief(wanted.ioc_name)} is that of {owner}")
+        return Answer()
 
-    def _write_run(self, wanted: Wanted, run: Run) -> list[str]:
+    def _write_run(self, wanted: Wanted, run: RegisteredRun) -> list[str]:
         execute, name = self._connection.execute, wanted.ioc_name
         rows, warnings = self._storable(run.pvs)
         of_name = sa.select(pvs.c.pvname).where(pvs.c.iocname == name)
         execute(sa.delete(iocrt).where(iocrt.c.iocname == name))
-        # By cascade where there are foreign keys; by hand where the tables have none.
+        # By cascade where there are foreign keys; here where the tables have none.
         execute(sa.delete(pvinfo).where(pvinfo.c.pvname.in_(of_name)))
         execute(sa.delete(pvs).where(pvs.c.iocname == name))
         if execute(sa.select(iocs.c.iocname).where(iocs.c.iocname == name)).first() is None:
             execute(sa.insert(iocs).values(iocname=name))
         row: dict[str, Any] = {
-            "pid": run.pid if 0 < run.pid < 2**31 else None,
+            "pid": run.kept_pid,
             "stop_time": self._mark,
             "running": 1,
         }
@@ -160,7 +185,7 @@ class Session:
 
     def _write_pvs(self, name: str, rows: list[PvRow]) -> None:
         execute = self._connection.execute
-        # A name that another IOC has had is taken over, as `pvdump` does it.
+        # A PV name of another IOC is taken over, as `pvdump` does.
         for start in range(0, len(rows), 500):
             taken = [row.name for row in rows[start : start + 500]]
             execute(sa.delete(pvinfo).where(pvinfo.c.pvname.in_(taken)))
@@ -180,7 +205,10 @@ class Session:
             execute(sa.insert(pvinfo), infos)
 
     def _storable(self, rows: tuple[PvRow, ...]) -> tuple[list[PvRow], list[str]]:
-        """The rows in characters that the columns have; a name that they have not is refused."""
+        """Return the rows in characters that the columns can hold.
+
+        A name with others is refused.
+        """
         kept: list[PvRow] = []
         warnings: list[str] = []
         for row in rows:
@@ -207,9 +235,9 @@ class Session:
         return self._with_holes(table, column, text) == text
 
     def _with_holes(self, table: sa.Table, column: str, text: str) -> str:
-        """The text with `?` for what the column's character set lacks.
+        """Return the text with `?` for characters that the column cannot hold.
 
-        The server would do that, cut the text there, or refuse the row, depending on its mode.
+        Depending on its mode, the server would do the same, cut the text there, or refuse the row.
         """
         charset = self._charsets.get((table.name, column), "utf8mb4")
         if charset == "utf8mb4" or text.isascii():
@@ -232,16 +260,16 @@ def _stopped(when: float) -> dict[str, Any]:
 
 
 def utc(seconds: float) -> datetime:
-    """Naive, in UTC, whole seconds: what the columns hold."""
+    """Return a time as the columns hold it: UTC, without zone, whole seconds."""
     return datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
 
 
 def _aware(value: object) -> datetime | None:
-    # MySQL's zero date comes as text.
+    # MySQL returns its zero date as text.
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
 
 
 def _stop(value: object) -> datetime | None:
     stop = _aware(value)
-    # The mark of what runs, as the server's zone has it: up to 14 hours from 1970 in UTC.
+    # This marks a row that runs, in the server's time zone: up to 14 hours from 1970 in UTC.
     return None if stop is None or stop.timestamp() < 86400 else stop

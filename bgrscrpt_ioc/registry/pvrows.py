@@ -1,6 +1,6 @@
-"""The PVs of an IOC name as the registry keeps them: from a script's call, cut to the columns.
+"""The PVs of an IOC name as the registry keeps them: from a script's call, cut to fit the columns.
 
-Pure. What cannot be kept is left out and named in a warning; nothing is raised.
+Pure. What cannot be kept is left out and named in a warning. Nothing is raised.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NAME_LIMIT = 100  # characters of any name, `VARCHAR(100)` of iocdb.sql
-DESC_LIMIT = 40  # of a description: that of a record's DESC
+# Characters of a description, as the column has; ISIS's own program does not cut it.
+DESC_LIMIT = 100
 VALUE_LIMIT = 100  # of an info field's value, and of exe_path
 
 
@@ -25,7 +26,7 @@ class PvRow:
 
 
 def pv_rows(pv_database: Mapping[Any, Any], prefix: str | None) -> tuple[list[PvRow], list[str]]:
-    """Read the `pv_database` and `prefix` of a `register_ioc_start` call, as the original does.
+    """Read `pv_database` and `prefix` of a `register_ioc_start` call, as ISIS's own function does.
 
     Returns:
         The PVs in the order of the call, and one warning for each entry that is not of the form
@@ -33,7 +34,7 @@ def pv_rows(pv_database: Mapping[Any, Any], prefix: str | None) -> tuple[list[Pv
     """
     rows: list[PvRow] = []
     warnings: list[str] = []
-    # The original formats None into the text "none" before it gets here.
+    # ISIS's function formats None into the text "none" before this point.
     before = "none" if prefix is None else prefix
     for name, pv in pv_database.items():
         infos = pv.get("info_field", {}) if isinstance(pv, Mapping) else None
@@ -54,10 +55,10 @@ def pv_rows(pv_database: Mapping[Any, Any], prefix: str | None) -> tuple[list[Pv
 
 
 def fitting(rows: Iterable[PvRow]) -> tuple[tuple[PvRow, ...], list[str]]:
-    """Cut descriptions and values, refuse names that the columns cannot hold.
+    """Cut descriptions and values to fit; refuse names that do not fit the columns.
 
-    Of two rows with one name the later is kept. Trailing blanks go, because MySQL takes names
-    that differ only in them for the same key (PAD SPACE).
+    Of two rows with one name the later is kept. Blanks at the end are removed, because to MySQL
+    names that differ only in them are equal (PAD SPACE).
 
     Returns:
         The rows to write, and one warning for each PV or info field that was refused.
@@ -83,7 +84,7 @@ def fitting(rows: Iterable[PvRow]) -> tuple[tuple[PvRow, ...], list[str]]:
 
 
 def name_refusal(name: str) -> str:
-    """Why this cannot be a name in the registry; empty when it can."""
+    """Return why this cannot be a name in the registry; empty if it can."""
     if not name:
         return "it is empty"
     if len(name) > NAME_LIMIT:
@@ -92,12 +93,12 @@ def name_refusal(name: str) -> str:
 
 
 def clean(text: str) -> str:
-    """The text with `?` for lone surrogates: neither a database nor a PV takes them."""
+    """Return the text with `?` for lone surrogates, which neither a database nor a PV can hold."""
     return text.encode("utf-8", "replace").decode()
 
 
 def brief(value: object) -> str:
-    """A value for a message, however long it is."""
+    """Return a value for a message, cut if it is long."""
     text = clean(value) if isinstance(value, str) else repr(value)
     return repr(text if len(text) <= 40 else f"{text[:37]}...")
 

@@ -1,133 +1,147 @@
-"""What the registry should say of each IOC name, and the journal that keeps it over a restart.
+"""What the registry should have of an IOC name, and what that means for the row that it has now.
 
-Knows no database. One small file per IOC name: several IOC processes may share the directory.
+Pure: no thread, clock, file or database.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
 
-from bgrscrpt_ioc.files import replace_file
 from bgrscrpt_ioc.registry.pvrows import PvRow
+
+Ident = tuple[int | None, int]  # identifies a row: the script's pid and its start in whole seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run of a script that registered; `started` in seconds since the epoch."""
+class RegisteredRun:
+    """One run of a script that registered.
+
+    `started` and `registered` are seconds since the epoch.
+    """
 
     pid: int
     exe_path: str
     started: float
     pvs: tuple[PvRow, ...]
+    registered: float = 0.0  # 0: not known
+
+    @property
+    def kept_pid(self) -> int | None:
+        """Return the pid as an INT column can hold it."""
+        return self.pid if 0 < self.pid < 2**31 else None
+
+    @property
+    def ident(self) -> Ident:
+        """Return what identifies the row of this run."""
+        return self.kept_pid, int(self.started)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The registration of one IOC name by one run of an instance's script.
+
+    `stopped` is when the run ended, in seconds since the epoch; None while it lives. `earlier` has
+    the rows of earlier runs that the registry may still show as running.
+    """
+
+    ioc_name: str
+    instance: str
+    run: RegisteredRun
+    stopped: float | None = None
+    earlier: tuple[Ident, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRow:
+    """One row of `iocrt`. Its times have a zone; `stopped` is None while the script runs."""
+
+    name: str
+    running: bool
+    pid: int | None
+    started: datetime | None
+    stopped: datetime | None
+    exe_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The row that the registry has now; `started` is in whole seconds since the epoch."""
+
+    pid: int | None
+    started: int | None
+    running: bool
+
+
+class Step(Enum):
+    """What to do with a row."""
+
+    WRITE = "write the run, and its PVs, in place of the row"
+    STOP = "set the row to stopped"
+    LEAVE = "leave the row as it is"
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the registry should say of one IOC name.
+    """What the registry should have of one IOC name, and which rows may be changed for it.
 
-    `run` without `stopped`: the script runs. With both: it ran, and its start may not be in the
-    registry yet. `stopped` alone: whatever the registry says to be running stopped then.
+    `run` without `stopped`: the script runs. With both: it has run. `stopped` alone: only rows that
+    an earlier IOC has left are stopped.
     """
 
     ioc_name: str
-    instance: str  # whose script asked for it, usually the same name
-    run: Run | None
+    instance: str  # the instance of the run
+    run: RegisteredRun | None
     stopped: float | None = None
+    takes: bool = False  # a new registration takes over any row
+    ours: tuple[Ident, ...] = ()  # rows of the runs of this IOC and of an earlier one
+    before: float | None = None  # when this IOC began: a row that began later is of no earlier IOC
+    sweep: bool = False  # stop running rows of an earlier time, if their processes do not live
+    others: frozenset[Ident] = frozenset()  # rows of IOCs that share the journal's directory
 
+    def step(self, row: Found | None, process_lives: Callable[[int | None, int], bool]) -> Step:
+        """Return what to do with the row.
 
-class JournalError(Exception):
-    """The journal cannot be read or written; the text names the file and the reason."""
-
-
-class Journal:
-    """The files of one directory, each replaced whole and synced before it counts."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def path(self, ioc_name: str) -> Path:
-        """The file of this IOC name, which may be in any alphabet and hold any character."""
-        safe = quote(ioc_name, safe="")
-        if len(safe) > 200:  # a file name has at most 255 bytes
-            safe = f"{safe[:150]}~{hashlib.sha256(ioc_name.encode()).hexdigest()[:16]}"
-        return self._directory / f"{safe}.json"
-
-    def save(self, wanted: Wanted, *, written: bool) -> None:
-        """Keep what is wanted; forget a stop that the registry has.
-
-        Raises:
-            JournalError: the disk is full, the directory cannot be made, ...
+        Args:
+            row: None if there is no row.
+            process_lives: whether the process of a row, with this pid and start, still runs.
         """
-        path = self.path(wanted.ioc_name)
-        text = json.dumps({"version": 1, "written": written, **asdict(wanted)})
-        try:
-            if written and wanted.stopped is not None:
-                path.unlink(missing_ok=True)
-                return
-            replace_file(path, text.encode())
-        except OSError as error:
-            raise JournalError(f"cannot keep {path}: {error.strerror or error}") from error
+        run, lives = self.run, self.stopped is None
+        if row is None:
+            return Step.LEAVE if run is None else Step.WRITE
+        if run is not None and lives and self.takes:
+            return Step.WRITE
+        ours = any(self._is(row, ident) for ident in self.ours)
+        if ours or self._is_left_running(row, process_lives):
+            if run is None or (self._is(row, run.ident) and not lives and not self.takes):
+                return Step.STOP
+            older = row.started is None or row.started <= run.ident[1]
+            # What is wanted is newer than all rows of ours, whichever of the runs began first.
+            return Step.WRITE if lives or ours or older else Step.STOP
+        if row.running or run is None:  # it belongs to another IOC, or is stopped already
+            return Step.LEAVE
+        older = row.started is None or row.started < run.ident[1]
+        return Step.WRITE if lives or older else Step.LEAVE
 
-    def load(self, names: Collection[str]) -> tuple[list[tuple[Wanted, bool]], list[str]]:
-        """What an earlier IOC left for these instances: (wanted, is it written), and problems.
+    def _is_left_running(
+        self, row: Found, process_lives: Callable[[int | None, int], bool]
+    ) -> bool:
+        if not self.sweep or not row.running or (row.pid, row.started) in self.others:
+            return False
+        if row.started is None:
+            return True
+        return self._is_left(row.started) and not process_lives(row.pid, row.started)
 
-        A damaged file is renamed to `*.bad`, so that it can be looked at and is not in the way.
+    def _is(self, row: Found, ident: Ident) -> bool:
+        pid, started = ident
+        if row.pid != pid or row.started is None:
+            return False
+        # A TIMESTAMP may change with each update by another program.
+        return row.started == started or (
+            pid is not None and row.started > started and self._is_left(row.started)
+        )
 
-        Raises:
-            JournalError: the directory cannot be read.
-        """
-        left: list[tuple[Wanted, bool]] = []
-        problems: list[str] = []
-        try:
-            for path in sorted(self._directory.glob("*.json")):
-                try:
-                    wanted, written = _parse(path.read_bytes())
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                    path.replace(path.with_suffix(".bad"))
-                    problems.append(f"{path} is damaged: kept as {path.stem}.bad, started anew")
-                    continue
-                if wanted.ioc_name in names or wanted.instance in names:
-                    left.append((wanted, written))
-        except OSError as error:
-            raise JournalError(f"cannot read {error.filename}: {error.strerror}") from error
-        return left, problems
-
-
-def _parse(content: bytes) -> tuple[Wanted, bool]:
-    raw = json.loads(content)
-    if raw["version"] != 1:
-        raise ValueError(f"version {raw['version']!r}")
-    run = None if raw["run"] is None else _run(raw["run"])
-    stopped = None if raw["stopped"] is None else float(raw["stopped"])
-    if run is None and stopped is None:
-        raise ValueError("neither a run nor a stop")
-    return Wanted(_str(raw["ioc_name"]), _str(raw["instance"]), run, stopped), bool(raw["written"])
-
-
-def _run(raw: dict[str, Any]) -> Run:
-    return Run(
-        int(raw["pid"]),
-        _str(raw["exe_path"]),
-        float(raw["started"]),
-        tuple(
-            PvRow(
-                _str(pv["name"]),
-                _str(pv["record_type"]),
-                _str(pv["desc"]),
-                {_str(info): _str(value) for info, value in pv["infos"].items()},
-            )
-            for pv in raw["pvs"]
-        ),
-    )
-
-
-def _str(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text expected")
-    return value
+    def _is_left(self, started: int) -> bool:
+        return self.before is None or started < int(self.before)

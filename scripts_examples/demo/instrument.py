@@ -22,6 +22,7 @@ from typing import Any
 from caproto import (
     AlarmSeverity,
     AlarmStatus,
+    ChannelAlarm,
     ChannelByte,
     ChannelData,
     ChannelDouble,
@@ -75,14 +76,25 @@ class Choice(ChannelEnum):
         return name if self.put is None else await self.put(name)
 
 
+class BlockValue(ChannelDouble):
+    """The value of a block, whose alarm only this file sets.
+
+    caproto 1.3.0 would clear the alarm with every write of a value inside the alarm limits.
+    """
+
+    async def verify_value(self, data: Any) -> Any:
+        """Accept every value, and leave the alarm as it is."""
+        return data
+
+
 class Block:
     """CS:SB:<name> with the fields and the run control that go with it."""
 
     def __init__(self, name: str, unit: str, value: float) -> None:
         self.name = name
-        self.value = ChannelDouble(value=value, units=unit, precision=3)
+        self._alarm = ChannelAlarm()
+        self.value = BlockValue(value=value, units=unit, precision=3, alarm=self._alarm)
         self.severity = Choice(SEVERITIES)
-        self.alarm: dict[str, Any] = {}
         self.low, self.high = ChannelDouble(value=0.0), ChannelDouble(value=500.0)
         self.in_range = Choice(NO_YES, 1)
         self.sim_severity = Choice(SEVERITIES, put=self._break)
@@ -102,16 +114,16 @@ class Block:
         }
 
     async def move(self, value: float) -> None:
-        """Have it there, and clients told."""
-        await self.value.write(value, **self.alarm)
+        """Set the value, and tell the clients."""
+        await self.value.write(value)
         inside = self.low.value <= value <= self.high.value
         await self.in_range.write("YES" if inside else "NO")
 
     async def _break(self, name: str) -> str:
         severity = AlarmSeverity(SEVERITIES.index(name))
         status = AlarmStatus.COMM if severity else AlarmStatus.NO_ALARM
-        self.alarm = {"severity": severity, "status": status}  # else caproto's next write clears it
-        await self.value.write(self.value.value, **self.alarm)
+        await self._alarm.write(severity=severity, status=status, publish=False)
+        await self.value.write(self.value.value)
         await self.value.publish(SubscriptionType.DBE_VALUE | SubscriptionType.DBE_ALARM)
         await self.severity.write(name, verify_value=False)
         return name
@@ -143,7 +155,7 @@ class Instrument:
         self.names = chars(hexed(list(self.blocks)))
         self.run_number, self.run_state = text("00012345"), Choice(RUN_STATES, 2)
         self.hold = Choice(NO_YES)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: asyncio.TaskGroup | None = None
         for name, channel in {
             "CS:BLOCKSERVER:BLOCKNAMES": self.names,
             "CS:MANAGER": Choice(["No", "Yes"]),
@@ -238,13 +250,13 @@ class Instrument:
             await asyncio.sleep(delay)
             await do()
 
-        task = asyncio.create_task(wait())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._tasks is not None:  # it runs
+            self._tasks.create_task(wait())
 
     async def run(self) -> None:
-        """Serve, and move, until it is cancelled."""
+        """Serve, and move, until it is cancelled. A task that fails ends all of it."""
         async with asyncio.TaskGroup() as group:
+            self._tasks = group
             group.create_task(self.context.run())
             group.create_task(self._move())
 

@@ -14,9 +14,9 @@ import re
 import signal
 from collections import deque
 
-from bgrscrpt_ioc.ca.procserv import ProcServPVs, procserv_prefix
 from bgrscrpt_ioc.ca.server import CaServer
-from bgrscrpt_ioc.events import CommandFailed, Severity
+from bgrscrpt_ioc.lifecycle.events import CommandFailed
+from bgrscrpt_ioc.records.procserv import ProcServRecords, procserv_prefix
 
 RUNNING, SHUTDOWN, STOPPED = range(3)  # of STATUS; STOPPED is procServ itself
 KILL_OR_START, TOGGLE = b"\x18", b"\x14"  # ^X, ^T
@@ -40,9 +40,9 @@ class Console:
     def __init__(self, prefix: str, ioc: str, port: int) -> None:
         self.port = port
         names = procserv_prefix(prefix, ioc)
-        self.pvs = ProcServPVs(prefix=names, name=ioc, do=self._do)
-        self._status = self.pvs.pvdb[f"{names}STATUS"]
-        self._autorestart = self.pvs.pvdb[f"{names}AUTORESTART"]
+        self.pvs = ProcServRecords(prefix=names, name=ioc, do=self._do)
+        self._status = self.pvs.by_full_name[f"{names}STATUS"]
+        self._autorestart = self.pvs.by_full_name[f"{names}AUTORESTART"]
         self._lines: deque[str] = deque(maxlen=OUTPUT)
         self._writer: asyncio.StreamWriter | None = None
         self._changed = asyncio.Event()
@@ -76,7 +76,7 @@ class Console:
 
     def _become(self, status: int) -> None:
         self._ends += status == SHUTDOWN
-        self._status.post(status, Severity.NO_ALARM if status == RUNNING else Severity.MAJOR)
+        self.pvs.become(status)
         self._changed.set()
 
     async def _do(self, command: str, _value: int, _by: str) -> None:
@@ -130,17 +130,17 @@ class Console:
 
 async def serve(consoles: list[Console], port: int) -> None:
     """Serve until told to end."""
-    pvdb = {name: pv for console in consoles for name, pv in console.pvs.pvdb.items()}
+    pvdb = {name: pv for console in consoles for name, pv in console.pvs.by_full_name.items()}
     end = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    async with CaServer(pvdb, ["127.0.0.1"], port):
+    async with CaServer(pvdb, ["127.0.0.1"], port), asyncio.TaskGroup() as tasks:
         print(f"procServ control: serving {len(pvdb)} PVs on 127.0.0.1:{port}", flush=True)
-        following = [asyncio.create_task(console.follow()) for console in consoles]
+        # A task that fails ends the group, and with it this program.
+        following = [tasks.create_task(console.follow()) for console in consoles]
         await end.wait()
         for task in following:
             task.cancel()
-        await asyncio.gather(*following, return_exceptions=True)
 
 
 def main() -> None:

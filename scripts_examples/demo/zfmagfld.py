@@ -10,11 +10,10 @@ import argparse
 import asyncio
 import os
 
-from bgrscrpt_ioc.ca.kinds import channel_of
-from bgrscrpt_ioc.ca.puts import Writable
-from bgrscrpt_ioc.ca.records import Record
 from bgrscrpt_ioc.ca.server import CaServer
-from bgrscrpt_ioc.events import Severity
+from bgrscrpt_ioc.lifecycle.events import Severity
+from bgrscrpt_ioc.records.kinds import live, switch
+from bgrscrpt_ioc.records.table import Record
 
 OK, NO_DATA, INVALID_DATA = range(3)
 STATES = ("OK", "No new magnetometer data", "Magnetometer data invalid")
@@ -26,8 +25,8 @@ class Magnetometer:
     """Its PVs; once it has failed, nothing but a restart of the IOC mends it."""
 
     def __init__(self, prefix: str) -> None:
-        self._status = channel_of(f"{prefix}ZFMAGFLD_01:STATUS", STATUS)
-        self._fail = Writable(f"{prefix}ZFMAGFLD_01:SIM:FAIL", FAIL, self._asked)
+        self._status = live(f"{prefix}ZFMAGFLD_01:STATUS", STATUS)
+        self._fail = switch(f"{prefix}ZFMAGFLD_01:SIM:FAIL", FAIL, self._asked)
         self.block = f"{prefix}CS:SB:field_ZF_status"
         # An instrument's block gateway serves a block under its name as written and in capitals.
         names = (self._status.name, self.block, f"{prefix}CS:SB:FIELD_ZF_STATUS")

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.rig.ca import HERE, Peer, ca_environ
 from bgrscrpt_ioc.access.acf import AccessFileError, parse
 from bgrscrpt_ioc.access.calc import CalcError, compiled
 from bgrscrpt_ioc.access.rules import Rules
-from tests.ioc.ca import HERE, Peer, ca_environ
 
 GROUPS = """
 # who

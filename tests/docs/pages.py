@@ -16,6 +16,7 @@ spaces for any spaces. Ports and directories of the system are replaced by some 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -27,9 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from bgrscrpt_ioc import posix
-from tests.ioc.ca import DEADLINE, ca_environ, free_port
-from tests.ioc.iocs import until
+from benchmarks.rig.ca import DEADLINE, ca_environ, free_port
+from benchmarks.rig.iocs import until
+from bgrscrpt_ioc.host.posix import processes as posix
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -40,7 +41,7 @@ FENCE = re.compile(
 LANGUAGES = ("console", "sh")
 MARK = "READER_OF_PAGE"
 PATIENCE = 90.0  # s: a watchdog looks every 10
-PORT = re.compile(r"(?<![\w.-])(5064|5066|5067|5068|8989|20001|20011)\b")
+PORT = re.compile(r"(?<![\w.-])(5064|5066|5067|5068|8089|8090|8989|20001|20011)\b")
 PLACE = re.compile(r"(?<![\w.$/}])/(?=(?:opt|etc|var|data)/)")
 ANYTHING = {
     "any": (r"\.\.\.", ".*"),
@@ -119,10 +120,12 @@ class Reader:
             HOME=str(directory),
             XDG_STATE_HOME=str(directory / "state"),
             PATH=f"{bin_directory}:{os.environ['PATH']}",
-            MAKEFLAGS=f" -- READY={directory / 'ready'}",  # nothing is to be installed
+            # Nothing is to be installed.
+            MAKEFLAGS=f" -- READY={directory / 'ready'} PLOT={directory / 'ready'}",
             DEMO_IOC_PORT=self._port("5064"),
             DEMO_INSTRUMENT_PORT=self._port("5068"),
             BACKGROUND_PLOT_PORT=self._port("8989"),
+            DEMO_WEB_PORT=self._port("8089"),
             **{MARK: str(directory)},
         )
         self._environ.pop("PYTHONPATH", None)
@@ -140,9 +143,15 @@ class Reader:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
-        for pid in self._daemons():
-            os.kill(pid, signal.SIGTERM)
-        until(lambda: not self._daemons())
+        until(self._daemons_end)
+
+    def _daemons_end(self) -> bool:
+        """End those that can be seen; one that is being started is seen at a later look."""
+        left = self._daemons()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        return not left
 
     def _daemons(self) -> list[int]:
         """What the page has started and its commands have left behind."""

@@ -55,6 +55,18 @@ class Page:
         answer = await self.ask("Runtime.evaluate", expression=script, returnByValue=True)
         return answer["result"].get("value")
 
+    async def load(self, url: str) -> None:
+        """Open this address, with whatever script was given to `Page.before`."""
+        await self.ask("Page.navigate", url=url)
+
+    async def before(self, script: str) -> None:
+        """Run this JavaScript in every page that is opened from now on, before its own scripts."""
+        await self.ask("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    async def resize(self, width: int) -> None:
+        """Make the window so many pixels wide."""
+        await self.ask("Emulation.setDeviceMetricsOverride", **{**SIZE, "width": width})
+
     async def until(self, script: str) -> Any:
         """Wait until this JavaScript is true."""
         while not (value := await self.evaluate(script)):

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from tests.ioc.ca import DEADLINE, Client, ca_environ, free_port
-from tests.ioc.iocs import until
+from benchmarks.rig.ca import DEADLINE, Client, ca_environ, free_port
+from benchmarks.rig.iocs import until
 
 EXAMPLES = Path(__file__).parents[2] / "scripts_examples"
 P = "TE:DEMO:"

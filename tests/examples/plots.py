@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from benchmarks.rig import iocs
+from benchmarks.rig.ca import DEADLINE, ca_environ
 from tests.examples.instrument import EXAMPLES, P
-from tests.ioc import iocs
-from tests.ioc.ca import DEADLINE, ca_environ
+from tests.examples.logged import LoggedPython
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # of the first and the second line
 TEXT = re.compile(r"<text[^>]*>([^<]*)</text>")
@@ -38,35 +37,16 @@ def until(condition: Callable[[], Any]) -> Any:
     return iocs.until(condition, timeout=60.0)
 
 
-class Plot:
+class Plot(LoggedPython):
     """A script that plots the two blocks of the instrument at `port`."""
 
     def __init__(self, directory: Path, port: int, more: str = "", blocks: Any = BLOCKS) -> None:
         """Start it. Its points, log and caches are in the directory."""
         directory.mkdir(exist_ok=True)
-        self.log, self.points = directory / "log", directory / "background_plot_data_01.csv"
-        self.log.write_text("")
+        self.points = directory / "background_plot_data_01.csv"
         text = SCRIPT.format(examples=str(EXAMPLES), more=more, blocks=blocks)
-        environ = plot_environ(directory, MYPVPREFIX=P)
-        with self.log.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", text],
-                env=ca_environ(port, **environ),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def output(self) -> str:
-        """What it has printed."""
-        return self.log.read_text()
+        environ = ca_environ(port, **plot_environ(directory, MYPVPREFIX=P))
+        super().__init__(directory / "log", text, environ=environ, cwd=Path.cwd())
 
     def url(self, number: int = 0) -> str:
         """Where its plot is to be seen."""

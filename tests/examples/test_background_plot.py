@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from tornado.websocket import websocket_connect
 
+from benchmarks.rig.ca import ECA_NORMAL, Client, ca_environ, free_port
+from benchmarks.rig.iocs import Ioc
 from tests.examples.browser import browsing, like
 from tests.examples.instrument import EXAMPLES, INVALID, NO_ALARM, Instrument, P
 from tests.examples.plots import BLUE, ORANGE, Plot, fetched, plot_environ, texts, until, urls
-from tests.ioc.ca import Client, ca_environ, free_port
-from tests.ioc.iocs import Ioc
-from tests.process.test_genie import PYTHON
+from tests.process.genie import PYTHON
 
 StartPlot = Callable[..., Plot]
 SAMPLE = f"{P}CS:SB:Temp_Sample"
@@ -329,4 +329,34 @@ def test_the_demonstration(tmp_path: Path) -> None:
                 assert "procServ is not installed" in client.text(f"{P}ZERO_FIELD:ERROR")
                 pytest.skip("procServ is not installed: sudo apt-get install procserv")
             until(lambda: client.text(message) == "field_ZF_status is 'OK'")
+        play_the_demonstration(port, environ, url)
         assert list((tmp_path / "state").rglob("background_plot_data_01.csv"))
+
+
+def play_the_demonstration(port: int, environ: dict[str, str], url: str) -> None:
+    """Put what `make demo` tells its reader to put, and see what it promises."""
+    ports = (
+        port,
+        *(environ[f"DEMO_{name}_PORT"] for name in ("INSTRUMENT", "ZFMAGFLD", "CONTROL")),
+    )
+    addresses = " ".join(f"127.0.0.1:{each}" for each in ports)
+    with Client(port, EPICS_CA_ADDR_LIST=addresses) as client:
+        assert client.put_callback(f"{P}DAE:BEGINRUNEX", 1) == ECA_NORMAL
+        until(lambda: any(text.startswith("run 12346 ") for text in texts(url)))
+        block = client.monitor(SAMPLE)
+        assert client.put_callback(f"{P}SIM:Temp_Sample:SEVR", "INVALID") == ECA_NORMAL
+        client.wait_for(lambda: block.events[-1]["severity"] == INVALID)
+        began = len(block.events)
+        until(lambda: "value: no data" in texts(url))
+        client.wait_for(lambda: len(block.events) > began + 8)  # it moves all the time
+        assert {each["severity"] for each in block.events[began:]} == {INVALID}
+        assert "value: no data" in texts(url)
+        assert client.put_callback(f"{P}SIM:Temp_Sample:SEVR", "NO_ALARM") == ECA_NORMAL
+        until(lambda: "value: no data" not in texts(url))
+        rows = fetched(f"{url}/1/download.csv").splitlines()[1:]
+        gaps = [row.split(",")[1] == "" for row in rows]
+        assert sum(gaps) >= 2
+        assert not gaps[-1], "a gap in its line, and the line goes on"
+        assert client.put_callback(f"{P}ZFMAGFLD_01:SIM:FAIL", 1) == ECA_NORMAL
+        message = f"{P}BGRSCRPT_02:MESSAGE"
+        until(lambda: "ZFMAGFLD_01 back online after 1 restart" in client.text(message))

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.rig.ca import ECA_PUTFAIL, HERE, STRING, Client, Peer, ca_environ, free_port
+from benchmarks.rig.iocs import Ioc, until
 from tests.examples.instrument import EXAMPLES, Instrument
-from tests.ioc.ca import ECA_PUTFAIL, HERE, STRING, Client, Peer, ca_environ, free_port
-from tests.ioc.iocs import Ioc, until
-from tests.process.test_genie import PYTHON
+from tests.process.genie import PYTHON
 
 pytestmark = [
     pytest.mark.timeout(240),
@@ -61,41 +61,51 @@ class Genie(Peer):
         return seen.rstrip().rpartition("\n")[2]
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    path = tmp_path / "script.py"
-    path.write_text(FOREVER)
-    return path
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("genie")
 
 
-@pytest.fixture
-def ioc(tmp_path: Path, script: Path) -> Iterator[Ioc]:
-    """Our IOC with a script that runs."""
-    with Ioc(tmp_path, script, "--prefix", "TE:G:") as ioc:
+@pytest.fixture(scope="module")
+def ioc(directory: Path) -> Iterator[Ioc]:
+    """Our IOC with a script that runs, for all tests: each leaves it running, as it was."""
+    (directory / "script.py").write_text(FOREVER)
+    with Ioc(directory, directory / "script.py", "--prefix", "TE:G:") as ioc:
         ioc.ready().wait_for("yyyy")
         yield ioc
 
 
 @pytest.fixture
-def genie(ioc: Ioc, tmp_path: Path) -> Iterator[Genie]:
-    with Genie(ioc.port, tmp_path) as genie:
+def script(directory: Path, ioc: Ioc) -> Iterator[Path]:
+    """The script of the IOC, to be broken."""
+    path = directory / "script.py"
+    assert ioc.process.poll() is None
+    yield path
+    path.write_text(FOREVER)
+
+
+@pytest.fixture(scope="module")
+def genie(ioc: Ioc, directory: Path) -> Iterator[Genie]:
+    """One prompt for all tests: to import genie_python takes seconds."""
+    with Genie(ioc.port, directory) as genie:
         yield genie
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(ioc: Ioc) -> Iterator[Client]:
     """Another client, that knows nothing of genie_python."""
     with Client(ioc.port) as client:
         yield client
 
 
-def test_in_a_script(tmp_path: Path, instrument: Instrument, script: Path) -> None:
+def test_in_a_script(tmp_path: Path, instrument: Instrument) -> None:
     """`g.set_instrument(None)`, `g.cget` and a local `g.set_pv` work in a script under our IOC."""
+    script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     port = free_port()
     environ = {
         "HOME": str(tmp_path),
-        "PYTHONPATH": f"{HERE.parents[1]}:{EXAMPLES / 'demo'}",
+        "PYTHONPATH": str(EXAMPLES / "demo"),
         "EPICS_CA_ADDR_LIST": f"127.0.0.1:{instrument.port} 127.0.0.1:{port}",
     }
     arguments = (script, "--prefix", "TE:DEMO:", "--python", PYTHON)
@@ -109,13 +119,14 @@ def test_in_a_script(tmp_path: Path, instrument: Instrument, script: Path) -> No
 
 def test_restart_and_wait(genie: Genie, client: Client) -> None:
     """`g.set_pv(..., 1, wait=True)` returns when another script runs; "Busy" is as good as 1."""
+    starts = client.get(P + "STARTS")
     for value in (1, "Busy"):
         pid = genie.type("get_pv", P + "PID")
         genie.type("set_pv", P + "RESTART", value, wait=True)
         assert genie.type("get_pv", P + "STATUS") == "Running"
         assert genie.type("get_pv", P + "RESTART") == "Done"
         assert genie.type("get_pv", P + "PID") not in (0, pid)
-    assert client.get(P + "STARTS") == 3
+    assert client.get(P + "STARTS") == starts + 2
 
 
 @pytest.mark.parametrize(
@@ -148,10 +159,11 @@ def fails_with_wait(genie: Genie, pv: str, value: Any) -> None:
     genie.process.wait(60)
 
 
-def test_a_fault_of_genie(genie: Genie, client: Client, script: Path) -> None:
+def test_a_fault_of_genie(ioc: Ioc, client: Client, script: Path, tmp_path: Path) -> None:
     """With `wait` it never learns of a put that failed (CaChannel 3.2.0 drops the news): ^C."""
     script.write_text("def f(:\n")
-    fails_with_wait(genie, P + "RESTART", 1)
+    with Genie(ioc.port, tmp_path) as genie:
+        fails_with_wait(genie, P + "RESTART", 1)
     assert client.text(P + "STATUS:MSG").startswith("not restarted, the script is bad: ")
     assert client.get(P + "STATUS", STRING) == "Running"
 
@@ -172,18 +184,20 @@ def test_the_same_fault_with_a_c_ioc(tmp_path: Path) -> None:
 
 def test_texts(genie: Genie) -> None:
     """LOG, STATUS and STATUS:MSG are text, with `to_string` and without; long ones are whole."""
+    genie.type("set_pv", P + "RESTART", 1, wait=True)
+    until(lambda: genie.type("get_pv", P + "LOG").endswith("y" * 3000))
     for options in ({}, {"to_string": True}):
 
         def get(name: str, options: dict[str, bool] = options) -> Any:
             return genie.type("get_pv", P + name, **options)
 
         assert get("STATUS") == "Running"
-        assert get("STATUS:MSG") == "started by the IOC at its start"
+        assert get("STATUS:MSG").startswith("restarted by ")
         assert get("MESSAGE") == "measuring " + "x" * 200
         assert get("LOG:LINE") == "y" * 1023  # 1024 with its NUL
         assert get("ERROR") == ""
         log = get("LOG").encode("latin-1").decode()  # genie_python takes each byte for a letter
-        assert log == "Probe: größer\n" + "y" * 3000
+        assert log.endswith("Probe: größer\n" + "y" * 3000)
 
 
 def test_numbers(genie: Genie) -> None:
@@ -192,7 +206,7 @@ def test_numbers(genie: Genie) -> None:
     os.kill(pid, 0)
     assert genie.type("get_pv", P + "UPTIME") > 0
     assert genie.type("get_pv", P + "PID", to_string=True) != str(pid)
-    assert genie.type("get_pv", P + "LOG:COUNT") == 2
+    assert genie.type("get_pv", P + "LOG:COUNT") >= 2
 
 
 def test_autorestart(genie: Genie) -> None:

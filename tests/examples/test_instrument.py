@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rig.ca import ca_environ
+from benchmarks.rig.iocs import until
 from tests.examples.instrument import EXAMPLES, INVALID, NO_ALARM, Instrument, P
-from tests.ioc.ca import ca_environ
-from tests.ioc.iocs import until
-from tests.process.test_genie import PYTHON
+from tests.process.genie import PYTHON
 
 GENIE = """
 import sys
@@ -55,11 +55,14 @@ def test_a_block_in_alarm(instrument: Instrument) -> None:
 
 
 def test_a_block_in_alarm_that_moves(instrument: Instrument) -> None:
-    """What is INVALID stays so while its value changes."""
+    """What is INVALID stays so while its value changes, by itself and by a client's put."""
     instrument.put("SIM:Temp_Sample:SEVR", INVALID)
+    monitor = instrument.client.monitor(f"{P}CS:SB:Temp_Sample")
+    instrument.put("CS:SB:Temp_Sample", 270)
     instrument.put("CS:SB:Temp_SP", 400)
     instrument.put("SIM:HOLD", "NO")
     until(lambda: instrument.get("CS:SB:Temp_Sample") > 300)
+    assert {each["severity"] for each in monitor.events} == {INVALID}
     assert instrument.client.read(f"{P}CS:SB:Temp_Sample", 20)["severity"] == INVALID
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.launch import BOOTSTRAP
+from bgrscrpt_ioc.process.order import BOOTSTRAP
 
 LONDON = "Europe/London"  # 2026: to summer time on 29 March 01:00 UTC, back on 25 October 01:00 UTC
 
@@ -23,6 +23,7 @@ def example() -> Iterator[ModuleType]:
     """The example, imported as the IOC has scripts import: with its `bgrscrpt` and its hook."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BOOTSTRAP.parent)
+        patch.delitem(sys.modules, "bgrscrpt", raising=False)  # that for scripts run by hand
         hook = importlib.import_module("_bgrscrpt_hook")
         patch.setattr(sys, "meta_path", [hook.Finder(), *sys.meta_path])
         yield importlib.import_module("scheduled_job")

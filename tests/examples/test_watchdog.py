@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from general.utilities.restart_ioc_when_pv_in_alarm import restart_ioc_when_pv_in_alarm
 
+from benchmarks.rig.ca import ECA_NORMAL, STRING, Client, Monitor, ca_environ
+from benchmarks.rig.iocs import Ioc, until
 from tests.examples.zerofield import DOCUMENTATION, SCRIPTS, ZeroField
-from tests.ioc.ca import ECA_NORMAL, STRING, Client, Monitor, ca_environ
-from tests.ioc.iocs import Ioc, until
-from tests.process.test_genie import PYTHON as GENIE
+from tests.process.genie import PYTHON as GENIE
 
 pytestmark = pytest.mark.timeout(240)  # the documentation's script looks every 10 s
 PATIENCE = 90.0  # s
@@ -162,7 +162,7 @@ def test_it_gives_up(zero_field: ZeroField, tmp_path: Path) -> None:
     """An IOC that no restart mends: after the limit an alarm in MESSAGE, and no further restart."""
     script = tmp_path / "script.py"
     script.write_text(
-        SCRIPT % "[], 10, 0.2, severities=['INVALID'], max_restarts=2"
+        SCRIPT % "[], 4, 0.2, severities=['INVALID'], max_restarts=2"
     )  # by severity alone
     zero_field.start("--fail-after", "0")
     with watching(zero_field, tmp_path, script) as instrument:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Self
 
-from tests.ioc.ca import DEADLINE, ca_environ, free_port
+from benchmarks.rig.ca import DEADLINE, ca_environ, free_port
 
 SCRIPTS = Path(__file__).parents[2] / "scripts_examples"
 DOCUMENTATION = Path(__file__).parent / "documentation"

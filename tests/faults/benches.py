@@ -1,4 +1,4 @@
-"""An IOC whose script prints when it is told to, and what of that is where."""
+"""An IOC whose script prints when it is told to, and where its lines are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bgrscrpt_ioc.events import Severity
-from tests.ioc.ca import TIME, Client
-from tests.ioc.iocs import Ioc, until
+from benchmarks.rig.ca import TIME, Client
+from benchmarks.rig.iocs import Ioc, until
+from bgrscrpt_ioc.lifecycle.events import Severity
 
 P = "TE:BGRSCRPT_01:"
 PRINTER = """
@@ -64,14 +64,14 @@ class Bench:
         return self.client
 
     def print(self, lines: int) -> None:
-        """Have the script print, and wait until LOG:COUNT says that it has."""
+        """Let the script print, and wait until LOG:COUNT says that it has."""
         self.order(lines)
         until(lambda: self.count == self._printed)
         last = f"line {self._printed - 1:08} {66 * 'x'}"
         until(lambda: self.client.text(P + "LOG").endswith(last))
 
     def order(self, lines: int) -> None:
-        """Have the script print."""
+        """Let the script print."""
         os.write(self._orders, f"{lines}\n".encode())
         self._printed += lines
 
@@ -84,7 +84,7 @@ class Bench:
         return int(self.client.get(P + "LOG:DROPPED"))
 
     def severity(self, name: str = "LOG:FILE") -> Severity:
-        """The alarm of a PV."""
+        """Return the alarm severity of a PV."""
         kind = TIME + self.client.connect(P + name)["type"]
         return Severity(self.client.read(P + name, kind)["severity"])
 
@@ -95,7 +95,7 @@ class Bench:
         return {self.severity(name) for name in ("LOG:FILE", "LOG:DROPPED")} == {Severity.NO_ALARM}
 
     def said(self, text: str) -> int:
-        """How often the IOC's own log has it, up to what it says next."""
+        """Return how often the IOC's own log has a text, up to what it says next."""
         self.ioc.drain()
         return self.ioc.output.count(text)
 
@@ -108,9 +108,12 @@ def bench(directory: Path, logs: Path | None = None) -> Iterator[Bench]:
 
 
 def printed(logs: Path) -> list[str]:
-    """The script's lines in all files, oldest first; each whole, with its stamp, and once."""
+    """Return the script's lines in all files, oldest first.
+
+    Each is whole, has its stamp, and comes once.
+    """
     texts = []
-    for path in sorted(logs.glob("BGRSCRPT_01-*.log")):
+    for path in sorted(logs.glob("*BGRSCRPT_01-*.log")):
         content = path.read_text()
         assert content.endswith("\n") or not content
         for line in content.splitlines():
@@ -123,6 +126,6 @@ def printed(logs: Path) -> list[str]:
 
 
 def missing(logs: Path, why: str) -> int:
-    """How many lines are not there, as the files themselves say it."""
+    """Return how many lines are missing, as the files themselves say."""
     text = "".join(path.read_text() for path in logs.glob("*.log"))
     return sum(map(int, re.findall(rf"--- (\d+) lines not kept: {why}\n", text)))

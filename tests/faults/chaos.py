@@ -21,10 +21,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bgrscrpt_ioc.events import State
+from benchmarks.rig.ca import ECA_NORMAL, Client, Peer, ca_environ, free_port
+from benchmarks.rig.iocs import COMMAND
+from bgrscrpt_ioc.lifecycle.events import State
 from tests.faults.nasty import BODIES, text_of
-from tests.ioc.ca import ECA_NORMAL, Client, Peer, ca_environ, free_port
-from tests.ioc.iocs import COMMAND
 
 NAMES = ("BGRSCRPT_01", "BGRSCRPT_02", "BGRSCRPT_03")
 PREFIX = "TE:"
@@ -46,14 +46,17 @@ python = "{python}"
 
 
 class BrokenPromiseError(Exception):
-    """What the observer saw is not what is promised."""
+    """The observer saw something else than what is promised."""
 
 
 class Chaos:
     """One run of the program, in a directory of its own."""
 
     def __init__(self, directory: Path, seed: int, gone_in: float, status_in: float) -> None:
-        """`gone_in`, `status_in`: s until processes are gone, and until STATUS is what is seen."""
+        """Prepare.
+
+        `gone_in` and `status_in` are seconds until processes are gone and STATUS is right.
+        """
         self.directory, self.random = directory, random.Random(seed)  # noqa: S311 - no secret
         self.gone_in, self.status_in = gone_in, status_in
         self.port = free_port()
@@ -88,7 +91,7 @@ class Chaos:
             )
 
     def _await_ioc(self) -> None:
-        """Wait until it serves, with clients that are new: libca is slow to search again."""
+        """Wait until the IOC serves, with new clients: libca is slow to search again."""
         for client in self.clients:
             client.kill()
         self.clients = [Client(self.port) for _ in range(3)]
@@ -119,11 +122,11 @@ class Chaos:
         return [
             int(pid)
             for pid in children
-            if b"guardian.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"guardian_program.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
 
     def close(self) -> None:
-        """End all, and see that nothing is left."""
+        """End everything, and check that nothing is left."""
         try:
             if self.ioc.poll() is None:
                 self.ioc.terminate()
@@ -138,7 +141,7 @@ class Chaos:
     # --- what the observer sees ----------------------------------------------------------------
 
     def look(self) -> dict[str, dict[str, list[int]]]:
-        """{instance: {run: pids}}, checks left out: they run nothing of a script."""
+        """Return {instance: {run: pids}}, without checks, which run nothing of a script."""
         seen = self.observer.ask("look")
         if seen["doubles"]:
             raise BrokenPromiseError(f"two copies: {seen['doubles'][0]}")
@@ -152,7 +155,7 @@ class Chaos:
         }
 
     def _within(self, what: str, limit: float, problem: Callable[[], str]) -> None:
-        """Wait until there is no problem; what the looking itself takes is not counted."""
+        """Wait until there is no problem; the time for looking does not count."""
         began = time.monotonic()
         while True:
             looked_at = time.monotonic()
@@ -376,7 +379,7 @@ class Chaos:
 def unleash(
     directory: Path, seed: int, actions: int, seconds: float, gone_in: float, status_in: float
 ) -> Chaos:
-    """Run it; at a broken promise say all that is needed to see it again, and raise it."""
+    """Run it; if a promise is broken, print all that is needed to see it again, and raise."""
     chaos = Chaos(directory, seed, gone_in, status_in)
     try:
         try:
@@ -396,7 +399,7 @@ def unleash(
 
 
 def main() -> int:
-    """Read the options, run, and print how it went."""
+    """Read the options, run, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
     parser.add_argument("--actions", type=int, default=500)

@@ -1,4 +1,4 @@
-"""A wall clock that tests can set, for the IOC as a process: libfaketime."""
+"""A wall clock that tests can set for an IOC process, with libfaketime."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_THE_SCRIPT = ("--env", "LD_PRELOAD=")
 
 
 class WallClock:
-    """Off the true one by as many seconds as a file says; the monotonic clock stays as it is."""
+    """Differs from the true time by the seconds in a file; the monotonic clock does not change."""
 
     def __init__(self, file: Path) -> None:
         if not LIBRARIES:
@@ -50,5 +50,5 @@ class WallClock:
 
     @property
     def now(self) -> float:
-        """What it says."""
+        """Return the time of this clock."""
         return time.time() + self._offset

@@ -1,4 +1,4 @@
-"""File systems of their own, for tests to fill, freeze, break and take away; only root has them."""
+"""File systems that tests can fill, freeze, break and remove; only root has them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Disk:
                     pass
 
     def make_room(self) -> None:
-        """Free what `fill` has taken."""
+        """Free the space that `fill` has taken."""
         self._ballast.unlink()
 
     def remount(self, options: str) -> None:
@@ -44,7 +44,7 @@ class Disk:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Have everybody who writes wait, in the kernel, and not even SIGKILL ends that."""
+        """Let everybody who writes wait in the kernel, so that not even SIGKILL ends them."""
         directory = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(directory, FIFREEZE, 0)
@@ -56,7 +56,7 @@ class Disk:
             os.close(directory)
 
     def break_down(self) -> None:
-        """From now on answer with an input/output error, until it is mounted anew."""
+        """Answer with an input/output error from now on, until it is mounted again."""
         directory = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("I", FLUSH_FIRST))
@@ -65,7 +65,7 @@ class Disk:
 
 
 def mount_with(*arguments: str) -> None:
-    """Mount, with the arguments of mount(8); where that cannot be, the test is skipped."""
+    """Mount with the arguments of mount(8); if that is not possible, skip the test."""
     if os.geteuid() != 0:
         pytest.skip("ONLY ROOT CAN MOUNT: what happens on a bad disk is NOT tested")
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
@@ -74,7 +74,7 @@ def mount_with(*arguments: str) -> None:
 
 
 def unmount(path: Path) -> None:
-    """Take it away, also from those who use it."""
+    """Unmount, even if somebody uses it."""
     subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 

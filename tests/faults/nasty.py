@@ -1,4 +1,4 @@
-"""Scripts that do what a supervisor fears; each is whole, and harmless once it is killed."""
+"""Scripts that do what a supervisor fears; each is complete, and harmless once it is killed."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ BODIES = {
 
 
 def text_of(kind: str, crowd: int = 20) -> str:
-    """The whole script of a kind."""
+    """Return the whole script of a kind."""
     body = textwrap.dedent(BODIES[kind]).replace("CROWD", str(crowd))
     return REGISTER + body + FOREVER

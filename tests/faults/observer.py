@@ -1,7 +1,7 @@
 """Looks at /proc all the time and tells, when asked, which processes of scripts there are.
 
 A process of its own, and of the standard library: it shares no code and no state with the IOC.
-`python observer.py PORT`; asked and answering as `tests.ioc.ca.Peer` does.
+`python observer.py PORT`; asked and answering as `benchmarks.rig.ca.Peer` does.
 """
 
 from __future__ import annotations
@@ -27,13 +27,25 @@ def read(pid: int, name: str) -> bytes:
 
 
 def started(pid: int) -> int:
-    """Its start in ticks since boot; 0 when it is dead."""
+    """Return the start of a process in ticks since boot; 0 if it is dead."""
     fields = read(pid, "stat").rpartition(b")")[2].split()
     return int(fields[19]) if len(fields) > 19 and fields[0] not in (b"Z", b"X") else 0
 
 
+def waits(pid: int) -> bool:
+    """Return whether an interpreter still waits: without a channel, or with a name that says so."""
+    return not link(pid, 200) or read(pid, "comm").startswith(b"~")
+
+
+def link(pid: int, fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{fd}")  # noqa: PTH115 - the speed
+    except OSError:
+        return ""
+
+
 def look(port: str) -> Table:
-    """Count by cookie, and by the name that hiding processes bear; run "?" is of those."""
+    """Count by cookie, and by the name of processes that hide; run "?" is for those."""
     table: Table = {}
     for entry in os.listdir("/proc"):  # noqa: PTH208 - the speed
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -46,6 +58,8 @@ def look(port: str) -> Table:
                 at, _, rest = rest.partition("/")
                 if at == port:
                     instance, _, run = rest.rpartition("/")
+                    if run.startswith("~") and not waits(pid):
+                        run = run[1:]  # it was started to wait, and runs the script now
                     run = f"{ioc}/{run}"
         name = read(pid, "cmdline").partition(b"\0")[0].decode(errors="replace")
         if not instance and name.startswith(f"{HIDDEN}{port}/"):

@@ -1,6 +1,7 @@
-"""The server's end of connections without a network: takes cases of fuzz.py, and must stand them.
+"""The server's end of connections without a network: takes cases of a fuzzer and stands them.
 
-`python -m tests.faults.standing --seed S --cases N`, or `--case K` for one of them.
+`python -m tests.faults.standing --seed S --cases N`, or `--case K` for one. Give `--recorded`
+a file to have sessions of real clients mutated (benchmarks/rig/recording.py).
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ import logging
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks.rig import fuzz
+from benchmarks.rig.mutations import Mutations
+from bgrscrpt_ioc.access.complaints import Complaints
+from bgrscrpt_ioc.access.rights import Access
 from bgrscrpt_ioc.access.security import Security
-from bgrscrpt_ioc.ca.circuit import Circuit
-from bgrscrpt_ioc.ca.guard import Guard
-from bgrscrpt_ioc.ca.link import BATCH, PIECE
-from bgrscrpt_ioc.ca.links import Limits, Links
-from bgrscrpt_ioc.ca.pvs import InstancePVs
+from bgrscrpt_ioc.ca.channels import LARGEST_CONVERSION
+from bgrscrpt_ioc.ca.link import BATCH, PIECE, Link
+from bgrscrpt_ioc.ca.links import ClientLimits, Links
+from bgrscrpt_ioc.ca.lookup import Channels
 from bgrscrpt_ioc.ca.search import Searches
-from bgrscrpt_ioc.events import CommandFailed
-from tests.faults import fuzz
+from bgrscrpt_ioc.ca.session import connection
+from bgrscrpt_ioc.lifecycle.events import CommandFailed
+from bgrscrpt_ioc.records.instance import InstanceRecords
 
 PORT = 5064
 PEER = "10.0.0.1"
 HIGH_WATER = 1 << 16  # bytes, asyncio's
-LARGEST_ANSWER = 700_000  # bytes: LOG as texts
+LARGEST_ANSWER = LARGEST_CONVERSION + 1000  # bytes, with what goes before
 TURNS = 10_000  # of the event loop, after which something hangs
 LOG_TAIL = 16_000
 
@@ -36,8 +42,8 @@ LOG_TAIL = 16_000
 class Transport:
     """A connection whose client reads `patience` bytes before it pauses."""
 
-    def __init__(self, link: Circuit, patience: int) -> None:
-        self._link, self._patience = link, patience
+    def __init__(self, link: Link, patience: int, faults: list[object]) -> None:
+        self._link, self._patience, self._faults = link, patience, faults
         self.sent = bytearray()
         self.waiting = 0  # bytes that the client has not taken
         self.reading, self.closing = True, False
@@ -58,16 +64,18 @@ class Transport:
         self.reading = True
 
     def write(self, data: bytes) -> None:
-        assert not self.closing, "written to a connection that has ended"
+        if self.closing:
+            self._faults.append("written to a connection that has ended")
         self.sent += data
         if len(self.sent) > self._patience:
             before, self.waiting = self.waiting, self.waiting + len(data)
-            assert self.waiting < HIGH_WATER + BATCH + LARGEST_ANSWER, "more than may wait"
+            if self.waiting > HIGH_WATER + BATCH + LARGEST_ANSWER:
+                self._faults.append(f"{self.waiting} bytes wait, which are more than may")
             if before <= HIGH_WATER < self.waiting:
                 self._link.pause_writing()
 
     def drain(self) -> None:
-        """The client reads all."""
+        """Let the client read everything."""
         self._patience = 1 << 60
         if self.waiting > HIGH_WATER:
             self._link.resume_writing()
@@ -82,7 +90,7 @@ class Transport:
 
 
 class Mailbox:
-    """Where answers to datagrams go."""
+    """Takes the answers to datagrams."""
 
     def __init__(self) -> None:
         self.sent = self.waiting = 0
@@ -95,11 +103,12 @@ class Mailbox:
 
 
 class Commands:
-    """Carries out what is put: at once, later or never, as the dice have it."""
+    """Carries out what is put at once, later or never, at random."""
 
-    def __init__(self, pvs: InstancePVs) -> None:
+    def __init__(self, pvs: InstanceRecords) -> None:
         self._pvs, self.dice = pvs, fuzz.dice(0, 0)
         self.pending: list[asyncio.Future[None]] = []
+        self.looks: list[asyncio.Future[None]] = []  # that take time
 
     async def start(self, by: str) -> None:  # noqa: ARG002 - as the protocol has it
         if self.dice.random() < 0.3:
@@ -108,13 +117,33 @@ class Commands:
             self.pending.append(asyncio.get_running_loop().create_future())
             await self.pending[-1]
 
-    stop = restart = check = start
+    stop = restart = check = stack = start
 
     def set_autorestart(self, on: bool, by: str) -> None:  # noqa: ARG002
         self._pvs.publish("AUTORESTART", int(on))
 
-    def refresh(self, name: str) -> None:
-        self._pvs.publish(name, self.dice.random())
+    def refresh(self, name: str) -> asyncio.Future[None] | None:
+        text = self._pvs.record(name).record.kind == "waveform"
+        self._pvs.publish(name, str(self.dice.random()) if text else self.dice.random())
+        if self.dice.random() < 0.7:
+            return None
+        self.looks.append(asyncio.get_running_loop().create_future())
+        return self.looks[-1]
+
+
+class Heard(Complaints):
+    """Complaints, with a list of those about faults of the IOC: the log has only few of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[str] = []
+        self.said: list[str] = []
+
+    def say(self, offender: str, what: object) -> None:
+        self.said = [*self.said[-9:], str(what)]
+        if "a fault of the IOC" in str(what):
+            self.faults.append(str(what))
+        super().say(offender, what)
 
 
 class Watch(logging.Handler):
@@ -128,30 +157,38 @@ class Watch(logging.Handler):
         self.lines.append(f"{record.name}: {record.getMessage()}")
 
 
-class Standing:
-    """One server's records and links."""
+FEW = ClientLimits(channels=6, subscriptions=4)
+REAL = ClientLimits(channels=24, subscriptions=8)  # so many that most sessions of clients have them
 
-    def __init__(self) -> None:
-        self.pvs = InstancePVs("TE:", "BGRSCRPT_01", log_tail=LOG_TAIL)
+
+class Standing:
+    """The records and connections of one server."""
+
+    def __init__(self, limits: ClientLimits = FEW) -> None:
+        self.pvs = InstanceRecords("TE:", "BGRSCRPT_01", log_tail=LOG_TAIL)
         self.commands = Commands(self.pvs)
         self.pvs.connect(self.commands)
-        self.links = Links(Limits(channels_of_circuit=6, subscriptions_of_circuit=4))
-        self.searches = Searches(self.pvs.pvdb.__contains__, PORT, (), self.links.complaints)
+        self.channels, self.access = Channels(self.pvs.by_full_name), Access(Security())
+        self.links = Links(limits)
+        self.links.complaints = self.complaints = Heard()
+        self.searches = Searches(
+            self.pvs.by_full_name.__contains__, PORT, (), self.links.complaints
+        )
         self.mailbox = Mailbox()
         self.searches.connection_made(self.mailbox)
         self.faults: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, fault: self.faults.append(fault))
 
-    async def connect(self, patience: int = 1 << 60) -> tuple[Circuit, Transport]:
-        """Have a client come."""
-        link = Circuit(self.pvs.pvdb, PORT, self.links, (PEER, 1), guard=Guard(Security()))
-        transport = Transport(link, patience)
+    async def connect(self, patience: int = 1 << 60) -> tuple[Link, Transport]:
+        """Connect a client."""
+        link = connection(self.channels, PORT, self.links, (PEER, 1), access=self.access)
+        transport = Transport(link, patience, self.faults)
         self.links.add(link)
         link.connection_made(transport)
         return link, transport
 
-    async def feed(self, link: Circuit, transport: Transport, data: bytes) -> None:
-        """Have bytes come, as fast as they are taken."""
+    async def feed(self, link: Link, transport: Transport, data: bytes) -> None:
+        """Send bytes, as fast as the server takes them."""
         for start in range(0, len(data), PIECE):
             turns = 0
             while not transport.reading and not transport.closing:
@@ -167,7 +204,10 @@ class Standing:
             link.buffer_updated(len(piece))
 
     async def stand(self, r: Random, stream: Iterable[bytes]) -> bytes:
-        """Take one client's messages, while the records change; what it was sent."""
+        """Take one client's messages while the records change.
+
+        Return what was sent to the client.
+        """
         self.commands.dice = r
         link, transport = await self.connect(r.choice((0, 1 << 60, 1 << 60)))
         for data in stream:
@@ -185,64 +225,82 @@ class Standing:
         self.complete()
         return bytes(transport.sent)
 
-    def datagram(self, r: Random) -> None:
+    def datagram(self, data: bytes) -> None:
         """Take one datagram."""
-        self.searches.datagram_received(fuzz.datagram(r), (PEER, 9))
+        self.searches.datagram_received(data, (PEER, 9))
 
     def complete(self) -> None:
-        """Have all that is pending succeed."""
-        for future in self.commands.pending:
-            if not future.done():
-                future.set_result(None)
-        self.commands.pending.clear()
+        """Let all pending commands succeed."""
+        for futures in self.commands.pending, self.commands.looks:
+            for future in futures:
+                if not future.done():
+                    future.set_result(None)
+            futures.clear()
+
+    def no_faults(self) -> None:
+        """Raise AssertionError if there was a fault, even one that has harmed only its client."""
+        faults = self.faults + self.complaints.faults
+        assert not faults, faults
 
     async def check(self) -> None:
-        """Raise AssertionError unless everything is as before the first client."""
+        """Raise AssertionError unless all is as before the first client."""
         for _ in range(3):  # what has been completed ends
             await asyncio.sleep(0)
-        assert not self.faults, self.faults
-        assert (len(self.links), self.links.channels, self.links.subscriptions) == (0, 0, 0)
-        for channel in self.pvs.pvdb.values():
-            for each in (channel, *channel.fields.values()):
-                assert each.subscribers == (), each.name
+        self.no_faults()
+        links = self.links
+        assert (len(links), links.channels.used, links.subscriptions.used) == (0, 0, 0)
+        for record in self.pvs.by_full_name.values():
+            assert not record.subscribers, record.name
+            assert record.caches == (), record.name
         for command in "START", "STOP", "RESTART", "CHECK":
-            assert self.pvs.pvdb[fuzz.P + command].value == 0
+            assert self.pvs.by_full_name[fuzz.P + command].value == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def run(seed: int, numbers: Iterable[int]) -> Standing:
-    """Take these cases; every fifth one is a datagram. AssertionError names the case."""
-    standing = Standing()
+async def run(seed: int, numbers: Iterable[int], cases: fuzz.Cases = fuzz) -> int:
+    """Take these cases; every fifth one is a datagram. AssertionError names the case.
+
+    Return how many pieces were sent, which are messages for the most part.
+    """
+    standing, sent = Standing(FEW if cases is fuzz else REAL), 0
     for number in numbers:
         r = fuzz.dice(seed, number)
         try:
             if number % 5 == 0:
-                standing.datagram(r)
+                standing.datagram(cases.datagram(r))
+                sent += 1
             else:
-                await standing.stand(r, fuzz.stream(r))
+                stream = cases.stream(r)
+                await standing.stand(r, stream)
+                sent += len(stream)
             if number % 50 == 0:
                 await standing.check()
-            assert not standing.faults, standing.faults
+            standing.no_faults()
         except Exception as error:
             raise AssertionError(f"case {number} of seed {seed}: {error!r}") from error
     await standing.check()
-    return standing
+    return sent
 
 
 def main() -> None:
-    """Take cases, and say how fast and at what cost."""
+    """Take cases, and print the speed and the cost."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=fuzz.SEED)
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--case", type=int)
+    parser.add_argument("--recorded", type=Path)
     options = parser.parse_args()
     numbers = range(options.cases) if options.case is None else [options.case]
     print(f"seed {options.seed}", flush=True)
+    cases = Mutations.kept(options.recorded) if options.recorded else fuzz
     before, began = sys.getallocatedblocks(), time.monotonic()
-    asyncio.run(run(options.seed, numbers))
+    sent = asyncio.run(run(options.seed, numbers, cases))
     took = time.monotonic() - began
     gc.collect()
-    print(f"{took:.1f} s, {sys.getallocatedblocks() - before} more blocks of memory")
+    print(
+        f"{sent} messages in {took:.1f} s,"
+        f" {sys.getallocatedblocks() - before} more blocks of memory"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Random faults on a real IOC, in short; `make chaos` is the long form."""
+"""Random faults on a real IOC, for a short time; `make chaos` is the long form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def test_never_two_copies_never_an_orphan(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_observer_sees_two_copies() -> None:
-    """Two runs of an instance at once are told; one run's two processes, and others', are not."""
+    """Two runs of an instance at once are reported.
+
+    Two processes of one run, or of others, are not.
+    """
     port = str(os.getpid())  # no IOC's: it only marks what is ours
 
     def sleeper(cookie: str) -> subprocess.Popen[bytes]:
@@ -55,7 +58,7 @@ def test_the_observer_sees_two_copies() -> None:
 
 
 def test_a_seed_is_a_list_of_actions() -> None:
-    """The program takes a seed and prints it, for a failure to be seen again."""
+    """The program takes a seed and prints it, so that a failure can be repeated."""
     command = [sys.executable, "-m", "tests.faults.chaos", "--seed", "5", "--actions", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "seed 5"), done.stdout

@@ -1,4 +1,4 @@
-"""The disk cannot hurt the IOC: PVs live on, LOG is right, what is not on file is counted."""
+"""No disk can harm the IOC: PVs live on, LOG is right, lines that are not on disk are counted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.events import State
+from benchmarks.rig.ca import ECA_NORMAL, STRING
+from benchmarks.rig.iocs import until
+from bgrscrpt_ioc.lifecycle.events import State
 from tests.faults.benches import PRINTER, Bench, P, bench, missing, printed
 from tests.faults.disks import Disk, ext4, tmpfs
-from tests.ioc.ca import ECA_NORMAL, STRING
-from tests.ioc.iocs import until
 
 BACK = "is written again"
 LOST = "lines are dropped"
@@ -33,7 +33,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def all_is_accounted_for(bench: Bench) -> None:
-    """Every line is on file or counted, and no line is both."""
+    """Check that every line is on disk or counted, and none is both."""
     assert len(printed(bench.logs)) + bench.dropped == bench.count
 
 
@@ -44,7 +44,7 @@ def is_alive(bench: Bench) -> None:
 
 
 def resumes(bench: Bench, trouble: str) -> None:
-    """With nothing more printed, all is well again; and each change was said once."""
+    """Check that without another line all is well again, and that each change was reported once."""
     until(bench.is_well)
     bench.ioc.wait_for(BACK)
     assert (bench.said(trouble), bench.said(BACK)) == (1, 1)
@@ -57,7 +57,7 @@ def resumes(bench: Bench, trouble: str) -> None:
 
 
 def test_a_full_log_disk(tmp_path: Path, disk: Disk) -> None:
-    """Lines that find no room are counted; when there is room, the file goes on by itself."""
+    """Lines without room are counted; when there is room, the file goes on by itself."""
     with bench(tmp_path, disk.path / "log") as it:
         it.run()
         it.print(10)
@@ -73,7 +73,7 @@ def test_a_full_log_disk(tmp_path: Path, disk: Disk) -> None:
 
 
 def test_a_disk_that_fills_up_and_empties_time_and_again(tmp_path: Path, disk: Disk) -> None:
-    """Through ten floods in each of which the disk is full for a while, no line is miscounted."""
+    """In ten floods, each with a full disk for a while, no line is counted wrong."""
     with bench(tmp_path, disk.path / "log") as it:
         it.run()
         for _ in range(10):
@@ -88,7 +88,7 @@ def test_a_disk_that_fills_up_and_empties_time_and_again(tmp_path: Path, disk: D
 
 
 def test_a_read_only_log_disk(tmp_path: Path, disk: Disk) -> None:
-    """An IOC starts on a log disk that is read-only, and uses it when it may."""
+    """An IOC starts with a read-only log disk, and uses the disk when it can."""
     disk.remount("ro")
     with bench(tmp_path, disk.path / "log") as it:
         it.run()
@@ -101,7 +101,7 @@ def test_a_read_only_log_disk(tmp_path: Path, disk: Disk) -> None:
 
 
 def test_a_log_directory_that_becomes_read_only(tmp_path: Path) -> None:
-    """Where something read-only is mounted over it, lines are counted until that is gone."""
+    """While something read-only is mounted over the directory, lines are counted."""
     with bench(tmp_path) as it:
         it.run()
         it.print(10)
@@ -113,7 +113,7 @@ def test_a_log_directory_that_becomes_read_only(tmp_path: Path) -> None:
 
 
 def test_a_removed_log_directory(tmp_path: Path) -> None:
-    """A directory that is deleted is made again, and no line is lost for it."""
+    """A deleted directory is made again, and no line is lost."""
     with bench(tmp_path) as it:
         it.run()
         it.print(10)
@@ -127,7 +127,7 @@ def test_a_removed_log_directory(tmp_path: Path) -> None:
 
 
 def test_a_log_disk_that_is_taken_away(tmp_path: Path) -> None:
-    """An unmounted disk leaves its directory behind, which takes the lines from then on."""
+    """After a disk is unmounted, its directory takes the lines."""
     logs = tmp_path / "disk"
     with bench(tmp_path, logs) as it:
         with tmpfs(logs):
@@ -140,7 +140,7 @@ def test_a_log_disk_that_is_taken_away(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_the_log_directory(tmp_path: Path) -> None:
-    """What is in the way is named, lines are counted, and the directory is used when it is back."""
+    """A file in its place is named, lines are counted, and the directory is used again later."""
     with bench(tmp_path) as it:
         it.run()
         it.print(10)
@@ -154,7 +154,7 @@ def test_a_file_in_the_place_of_the_log_directory(tmp_path: Path) -> None:
 
 
 def test_a_stalled_log_disk(tmp_path: Path) -> None:
-    """While all writes hang in the kernel lines wait, up to a limit; what is over it is counted."""
+    """While all writes hang in the kernel, lines wait up to a limit; further ones are counted."""
     logs = tmp_path / "disk"
     with ext4(logs, tmp_path / "image", 64) as disk, bench(tmp_path, logs) as it:
         it.run()
@@ -174,7 +174,7 @@ def test_a_stalled_log_disk(tmp_path: Path) -> None:
 
 
 def test_a_log_disk_with_errors(tmp_path: Path) -> None:
-    """Input/output errors cost counted lines, until the disk is mounted anew."""
+    """Input/output errors cost counted lines, until the disk is mounted again."""
     logs = tmp_path / "disk"
     with bench(tmp_path, logs) as it:
         with ext4(logs, tmp_path / "image") as disk:
@@ -194,7 +194,7 @@ def test_a_log_disk_with_errors(tmp_path: Path) -> None:
 
 
 def test_a_reader_of_stdout_that_stops(tmp_path: Path) -> None:
-    """A flood echoed to a pipe that nobody reads costs the file and LOG nothing."""
+    """If nobody reads the echo's pipe, a flood costs the file and LOG nothing."""
     with bench(tmp_path) as it:
         it.run(PRINTER, "--echo")
         it.print(50_000)
@@ -204,14 +204,17 @@ def test_a_reader_of_stdout_that_stops(tmp_path: Path) -> None:
 
 
 def kept(bench: Bench) -> object:
-    """AUTORESTART as the state file has it."""
-    file = bench.directory / "state" / "BGRSCRPT_01.json"
+    """Return AUTORESTART from the state file."""
+    file = bench.directory / "state" / "TE.BGRSCRPT_01.json"
     return json.loads(file.read_text())["autorestart"] if file.exists() else None
+
+
+STATE, HISTORY = "AUTORESTART and the last START or STOP", "the history"
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_bad_state_disk(tmp_path: Path, fault: str) -> None:
-    """What cannot be saved is saved as soon as it can be, and said once."""
+    """What cannot be saved is saved as soon as possible, and reported once."""
     with tmpfs(tmp_path / "state", "512k") as disk, bench(tmp_path) as it:
         if fault == "read-only":
             disk.remount("ro")
@@ -221,22 +224,24 @@ def test_a_bad_state_disk(tmp_path: Path, fault: str) -> None:
             disk.fill()
         assert it.client.put_callback(P + "AUTORESTART", 0) == ECA_NORMAL
         assert it.client.put_callback(P + "RESTART") == ECA_NORMAL
-        it.ioc.wait_for("cannot be kept")
+        it.ioc.wait_for(f"{STATE} cannot be kept")
+        it.ioc.wait_for(f"{HISTORY} cannot be kept")
         is_alive(it)
         disk.remount("rw")
         if fault == "full":
             disk.make_room()
         until(lambda: kept(it) is False)
-        it.ioc.wait_for("are kept again")
-        assert (it.said("cannot be kept"), it.said("are kept again")) == (1, 1)
+        it.ioc.wait_for(f"{STATE} are kept again")
+        it.ioc.wait_for(f"{HISTORY} is kept again")
+        assert (it.said("cannot be kept"), it.said("kept again")) == (2, 2)
         it.client.put_callback(P + "STOP")
 
 
 @pytest.mark.parametrize("content", [b'{"autor', bytes(range(256)), b'{"wanted": 7}', b"{}", None])
 def test_a_bad_state_file(tmp_path: Path, content: bytes | None) -> None:
-    """Truncated, garbage, of wrong types, of an older version, a directory: the IOC starts."""
+    """The IOC starts with a state file that is cut, garbage, of wrong types, old or a directory."""
     (tmp_path / "state").mkdir()
-    file = tmp_path / "state" / "BGRSCRPT_01.json"
+    file = tmp_path / "state" / "TE.BGRSCRPT_01.json"
     if content is None:
         file.mkdir()
     else:
@@ -249,14 +254,14 @@ def test_a_bad_state_file(tmp_path: Path, content: bytes | None) -> None:
 
 def spoil(state: Path) -> None:
     """Fill the state file with garbage."""
-    (state / "BGRSCRPT_01.json").write_bytes(b"\0" * 40)
+    (state / "TE.BGRSCRPT_01.json").write_bytes(b"\0" * 40)
 
 
 @pytest.mark.parametrize("damage", [shutil.rmtree, spoil])
 def test_a_state_directory_damaged_while_the_ioc_runs(
     tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
-    """An IOC that ends leaves the state behind that it had, whatever was done to the file."""
+    """An IOC that ends leaves its state on disk, whatever was done to the file."""
     with bench(tmp_path) as it:
         it.run()
         it.client.put_callback(P + "AUTORESTART", 0)
@@ -268,7 +273,7 @@ def test_a_state_directory_damaged_while_the_ioc_runs(
 
 
 def test_all_on_one_full_disk(tmp_path: Path) -> None:
-    """State, registry and logs find no room at the start; all are written when there is some."""
+    """State, registry and logs have no room at the start; all are written when there is room."""
     with tmpfs(tmp_path / "state", "1m") as disk:
         disk.fill()
         with bench(tmp_path, disk.path / "log") as it:
@@ -282,7 +287,7 @@ def test_all_on_one_full_disk(tmp_path: Path) -> None:
             disk.make_room()
             until(lambda: it.client.get(P + "REGISTERED", STRING) == "Yes", 60)
             until(it.is_well)
-            until((disk.path / "BGRSCRPT_01.json").exists)
+            until((disk.path / "TE.BGRSCRPT_01.json").exists)
             all_is_accounted_for(it)
             with closing(sqlite3.connect(disk.path / "iocdb.sqlite")) as database:
                 row = database.execute("SELECT pid, running FROM iocrt").fetchall()

@@ -1,4 +1,4 @@
-"""Who may change what the IOC runs, and what of the IOC is for others: nothing."""
+"""Nobody else may change what the IOC runs, and nothing of the IOC is open to others."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
-from bgrscrpt_ioc.events import Severity, State
-from bgrscrpt_ioc.permissions import open_to_others
-from bgrscrpt_ioc.posix_locks import claim_name, claimed_by
+from benchmarks.rig.ca import DEADLINE, ECA_NORMAL, ECA_PUTFAIL, Client, ca_environ, free_port
+from benchmarks.rig.iocs import COMMAND, FOREVER, Ioc, until
+from bgrscrpt_ioc.host.permissions import open_to_others
+from bgrscrpt_ioc.host.posix.locks import claim_name, claimed_by
+from bgrscrpt_ioc.host.posix.processes import ids_of
+from bgrscrpt_ioc.lifecycle.events import Severity, State
 from tests.faults.benches import PRINTER, Bench, P, bench
-from tests.ioc.ca import DEADLINE, ECA_NORMAL, ECA_PUTFAIL, Client, ca_environ, free_port
-from tests.ioc.iocs import COMMAND, FOREVER, Ioc, until
 
 NOBODY = 65534
 REGISTERING = """
@@ -46,7 +47,7 @@ def it(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_who_may_change_a_file(tmp_path: Path) -> None:
-    """A file, where its link leads, and the directories of both: all that anybody may change."""
+    """What anybody may change is found: a file, the target of its link, their directories."""
     real, links = tmp_path / "real", tmp_path / "with space"
     real.mkdir()
     links.mkdir()
@@ -70,7 +71,7 @@ def test_who_may_change_a_file(tmp_path: Path) -> None:
 
 
 def test_a_script_that_anybody_may_change_is_an_alarm(it: Bench) -> None:
-    """SCRIPT is MINOR and SCRIPT:MSG says how to mend it; then both are as they should be."""
+    """SCRIPT is in MINOR alarm and SCRIPT:MSG has the remedy; after it both are right again."""
     it.script.touch()
     it.script.chmod(0o666)
     client = it.run()
@@ -108,7 +109,7 @@ def test_strict_runs_no_script_that_anybody_may_change(it: Bench) -> None:
 
 
 def configured(directory: Path, mode: int, more: str = "") -> Path:
-    """A configuration of two instances."""
+    """Make a configuration of two instances."""
     config = directory / "ioc.toml"
     config.write_text(
         f'prefix = "TE:"\n{more}\nstate_dir = "{directory}/state"\n'
@@ -121,7 +122,7 @@ def configured(directory: Path, mode: int, more: str = "") -> Path:
 
 
 def test_a_configuration_that_anybody_may_change_is_an_alarm(tmp_path: Path) -> None:
-    """Every instance says so, as long as the IOC lives that was started from it."""
+    """Every instance reports it, while the IOC lives that was started from it."""
     config = configured(tmp_path, 0o646)
     with ExitStack() as stack:
         ioc = stack.enter_context(Ioc(tmp_path, "--config", config)).ready()
@@ -139,7 +140,7 @@ def test_a_configuration_that_anybody_may_change_is_an_alarm(tmp_path: Path) -> 
 def test_strict_refuses_a_configuration_that_anybody_may_change(
     tmp_path: Path, command: str, name: str
 ) -> None:
-    """The IOC does not start, and says what to do; so with the file of access security."""
+    """The IOC does not start, and says what to do; so it is with the access security file."""
     configured(tmp_path, 0o644, f'strict = true\nasg = "{tmp_path}/rules.acf"')
     (tmp_path / "rules.acf").write_text("ASG(DEFAULT) { RULE(1, WRITE) }")
     open_one = tmp_path / name
@@ -170,11 +171,19 @@ def test_what_we_make_is_closed_to_others(it: Bench, mask: int) -> None:
         os.umask(before)
     client.put_callback(P + "AUTORESTART", 0)
     state = it.directory / "state"
-    made = ["BGRSCRPT_01.json", "BGRSCRPT_01.lock", "iocdb.sqlite", "registry/BGRSCRPT_01.json"]
+    made = [
+        "TE.BGRSCRPT_01.history",
+        "TE.BGRSCRPT_01.json",
+        "TE.BGRSCRPT_01.lock",
+        "TE.BGRSCRPT_01.texts",
+        "iocdb.sqlite",
+        "registry/TE%3A+BGRSCRPT_01+BGRSCRPT_01.json",
+    ]
     until(lambda: all((state / name).exists() for name in made))
     until(lambda: client.get(P + "REGISTERED") == 1)
     until(lambda: client.text(P + "LOG") == f"umask {mask:o}\nbegun")
     found = [state, it.logs, *state.rglob("*"), *it.logs.iterdir()]
+    found = [each for each in found if each.suffix != ".tmp"]  # which come and go
     assert len(found) >= 8
     for path in found:
         limit = 0o750 if path.is_dir() else 0o640
@@ -198,7 +207,7 @@ def outcome(call, *given):
 
 
 def as_nobody(code: str, **arguments: Any) -> subprocess.Popen[str]:
-    """Run Python as another user, who shall find nothing open."""
+    """Run Python as another user, who must find nothing open."""
     if os.geteuid() != 0:
         pytest.skip("ONLY ROOT CAN BE ANOTHER USER: what others may do is NOT tested")
     return subprocess.Popen(
@@ -227,19 +236,19 @@ print(json.dumps(found))
 
 
 def test_another_user_reaches_nothing() -> None:
-    """No signal, no descriptor, no memory, no file and no socket of IOC, guardian and script."""
+    """No signal, descriptor, memory, file or socket of IOC, guardian or script is in reach."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         directory.chmod(0o755)  # so that it is ours that keeps others out
         it = stack.enter_context(bench(directory))
         client = it.run()
         client.put_callback(P + "AUTORESTART", 0)
-        state = directory / "state" / "BGRSCRPT_01.json"
+        state = directory / "state" / "TE.BGRSCRPT_01.json"
         until(state.exists)
         children = psutil.Process(it.ioc.process.pid).children()
         pids = {f"{at} {child.name()}": child.pid for at, child in enumerate(children)}
         assert client.get(P + "PID") in pids.values()
-        assert any("guardian.py" in " ".join(child.cmdline()) for child in children)
+        assert any("guardian_program.py" in " ".join(child.cmdline()) for child in children)
         paths = [state, state.with_suffix(".lock"), state.parent, it.logs]
         paths.append(Path(client.text(P + "LOG:FILE")))
         with as_nobody(
@@ -258,6 +267,30 @@ def test_another_user_reaches_nothing() -> None:
     assert all(both[0] == "EACCES" for both in found.values())
 
 
+ASK = """
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+connection.connect(arguments["name"])
+try:
+    connection.sendall(b"reload\\n")
+except BrokenPipeError:
+    pass
+answer = connection.makefile()
+print(answer.readline() + answer.readline(), end="", flush=True)
+"""
+
+
+def test_another_user_has_nothing_reloaded(tmp_path: Path) -> None:
+    """Root and the IOC's own user are heard; who else asks is refused."""
+    with bench(tmp_path) as it:
+        it.run()
+        (address,) = ids_of(it.ioc.process.pid)
+        name = f"\0bgrscrpt_ioc-control {address}"
+        with as_nobody(ASK, name=name) as other:
+            answer = other.communicate(timeout=DEADLINE)[0]
+        user = os.geteuid()
+        assert answer == f"- only root and the IOC's own user, {user}, may ask\n= 1\n"
+
+
 SQUAT = """
 claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 claim.bind(arguments["name"])
@@ -267,7 +300,7 @@ sys.stdin.read()
 
 
 def test_a_name_that_another_user_has_taken_is_said(tmp_path: Path) -> None:
-    """The IOC does not start, says which process of whom it is, and starts when that is gone."""
+    """The IOC does not start, names the process and its user, and starts when that process ends."""
     (tmp_path / "script.py").write_text(FOREVER)
     port = free_port()
     name = f"\0bgrscrpt_ioc {port}/TE:BGRSCRPT_01"
@@ -277,14 +310,17 @@ def test_a_name_that_another_user_has_taken_is_said(tmp_path: Path) -> None:
         assert other.stdout.readline() == "bound\n"
         with Ioc(tmp_path, *arguments, port=port) as ioc:
             assert ioc.exit_code() == 1
-        assert f"is taken by the process {other.pid} of uid {NOBODY}: an IOC" in ioc.output
+        assert (
+            f"is already served on this host by the process {other.pid} of uid {NOBODY}, an IOC"
+            in ioc.output
+        )
         other.send_signal(signal.SIGKILL)
     with Ioc(tmp_path, *arguments, port=port) as ioc:
         ioc.ready()
 
 
 LOOK = """
-from bgrscrpt_ioc.posix_locks import claimed_by
+from bgrscrpt_ioc.host.posix.locks import claimed_by
 """
 
 

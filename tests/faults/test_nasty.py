@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rig.ca import ECA_NORMAL, STRING, Client
+from benchmarks.rig.iocs import Ioc, until
 from tests.faults.nasty import text_of
 from tests.faults.observer import look
-from tests.ioc.ca import ECA_NORMAL, STRING, Client
-from tests.ioc.iocs import Ioc, until
 
 LEAST = {  # processes that the script consists of when it is whole
     "deaf": 1,
@@ -39,5 +39,5 @@ def test_stop_leaves_nothing(tmp_path: Path, kind: str) -> None:
 
 
 def number(ioc: Ioc) -> int:
-    """How many processes of scripts there are."""
+    """Return how many processes of scripts there are."""
     return sum(len(pids) for runs in look(str(ioc.port)).values() for pids in runs.values())

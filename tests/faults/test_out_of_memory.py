@@ -1,4 +1,4 @@
-"""A script that the kernel kills for want of memory: the exit reason says so."""
+"""The exit reason says so if the kernel has killed a script because memory ran out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def small_cgroup(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_the_reason_is_told(tmp_path: Path, small_cgroup: Path, runner: Runner) -> None:
-    """A real kill by the kernel's out-of-memory killer is not mistaken for somebody's `kill -9`."""
+    """A real kill by the kernel's out-of-memory killer is not taken for somebody's `kill -9`."""
     python, script = tmp_path / "python", tmp_path / "script.py"
     python.write_text(
         f'#!/bin/sh\necho $$ >{small_cgroup}/cgroup.procs\nexec {sys.executable} "$@"'

@@ -1,4 +1,4 @@
-"""Wall clocks are set and change with the season: what lasts stays right, what is dated follows."""
+"""When wall clocks are set or change with the season, durations stay right, and dates follow."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.events import Severity, State
-from bgrscrpt_ioc.output import logdir, logs
+from benchmarks.rig.ca import ECA_NORMAL, STRING, TIME
+from benchmarks.rig.iocs import until
+from bgrscrpt_ioc.lifecycle.events import Severity, State
 from bgrscrpt_ioc.output.logdir import LogDirectory
 from bgrscrpt_ioc.output.logfile import LogFile
 from bgrscrpt_ioc.output.loglines import Block
@@ -28,8 +29,6 @@ from bgrscrpt_ioc.output.logs import Logs
 from bgrscrpt_ioc.output.writer import Writer
 from tests.faults.benches import LINE, Bench, P, bench
 from tests.faults.clocks import NOT_THE_SCRIPT, WallClock
-from tests.ioc.ca import ECA_NORMAL, STRING, TIME
-from tests.ioc.iocs import until
 
 DAY = 86400
 BEATING = """
@@ -57,12 +56,12 @@ def it(tmp_path: Path) -> Iterator[Bench]:
 
 
 def near(seen: float, wanted: float) -> bool:
-    """Whether they are the same but for what a loaded machine takes."""
+    """Return whether two times are equal, except for what a loaded machine needs."""
     return abs(seen - wanted) < 120
 
 
 def row(it: Bench) -> tuple[float, float]:
-    """Start and stop of the registry's row, seconds since the epoch; 0: there is none."""
+    """Return start and stop of the registry's row, s since the epoch; 0 if there is none."""
     with closing(sqlite3.connect(it.directory / "state" / "iocdb.sqlite")) as database:
         found = database.execute("SELECT start_time, stop_time, running FROM iocrt").fetchone()
     times = [datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() for text in found[:2]]
@@ -90,7 +89,7 @@ def test_a_clock_set_by_a_day_while_a_script_runs(it: Bench, clock: WallClock, s
     assert (client.get(P + "PID"), client.get(P + "STATUS")) == (pid, State.RUNNING)
     assert it.severity("STATUS") == Severity.NO_ALARM
     assert near(client.read(P + "HEARTBEAT", TIME + 5)["timestamp"], clock.now)
-    today = f"BGRSCRPT_01-{datetime.fromtimestamp(clock.now):%Y%m%d}.log"
+    today = f"TE.BGRSCRPT_01-{datetime.fromtimestamp(clock.now):%Y%m%d}.log"
     until(lambda: client.text(P + "LOG:FILE").endswith(today), 60)
     until(lambda: "beat" in (it.logs / today).read_text(), 60)
     assert client.put_callback(P + "STOP") == ECA_NORMAL
@@ -115,7 +114,7 @@ def test_a_clock_set_by_a_day_while_a_restart_is_due(
 
 
 def test_healthy_after_is_not_reached_by_setting_the_clock(it: Bench, clock: WallClock) -> None:
-    """A day on the wall clock is not a day of running: failures are not forgotten for it."""
+    """A day on the wall clock is no day of running, so failures are not forgotten."""
     options = (*NOT_THE_SCRIPT, "--backoff", "0.1", "--start-limit", "2", "--healthy-after", "3600")
     client = it.run("import time\ntime.sleep(1000)\n", *options, environ=clock.environ)
     for number in (1, 2):
@@ -128,7 +127,7 @@ def test_healthy_after_is_not_reached_by_setting_the_clock(it: Bench, clock: Wal
 
 
 def test_midnight_comes_to_a_script_that_prints_nothing(it: Bench, clock: WallClock) -> None:
-    """LOG:FILE is today's file from midnight on, also with no line to keep."""
+    """From midnight on LOG:FILE is today's file, even without a line."""
     tomorrow = datetime.fromtimestamp(time.time()).replace(hour=0, minute=0, second=0) + timedelta(
         1
     )
@@ -157,7 +156,7 @@ CHANGES = {
 
 @pytest.fixture
 def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ZoneInfo]]:
-    """Sets the local time zone of this process."""
+    """Set the local time zone of this process."""
 
     def use(name: str) -> ZoneInfo:
         try:
@@ -174,7 +173,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ZoneInfo]]
 
 
 def lines(path: Path) -> list[str]:
-    """The script's lines in a file."""
+    """Return the script's lines in a file."""
     found = [LINE.fullmatch(line) for line in path.read_text().splitlines()]
     return [match[1] for match in found if match and not match[1].startswith("--- ")]
 
@@ -185,7 +184,7 @@ def lines(path: Path) -> list[str]:
 def test_the_change_of_seasons(
     tmp_path: Path, zone: Callable[[str], ZoneInfo], name: str, day: str
 ) -> None:
-    """Around it there is one file for each local date, with all lines of it in order."""
+    """Around the change there is one file for each local date, with all its lines in order."""
     info = zone(name)
     begin = datetime.fromisoformat(day).replace(tzinfo=info).timestamp() - DAY
     offsets = {datetime.fromtimestamp(begin + n * DAY, info).utcoffset() for n in range(4)}
@@ -206,7 +205,7 @@ def test_the_change_of_seasons(
 async def test_the_change_of_seasons_is_noted(
     tmp_path: Path, zone: Callable[[str], ZoneInfo]
 ) -> None:
-    """Between two lines with the same stamp stands what happened to local time."""
+    """Between two lines with one stamp a remark says what happened to local time."""
     zone("Europe/London")
     shelf = Logs(tmp_path)
     output = shelf.output("X", 1000, None, lambda *_: None)
@@ -226,7 +225,7 @@ async def test_the_change_of_seasons_is_noted(
 def test_no_clock_deletes_what_is_to_be_kept(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Wherever the clock jumps, as many days stay as are to be kept, and all that seem to come."""
+    """However the clock jumps, `keep_days` days stay, and all that seem to be in the future."""
     path = tmp_path_factory.mktemp("log")
     keep = data.draw(st.integers(1, 5))
     directory = LogDirectory(path, "X", keep_days=keep)
@@ -246,7 +245,7 @@ def test_no_clock_deletes_what_is_to_be_kept(
 
 @pytest.mark.parametrize("wrong", [date(1970, 1, 1), date(2036, 11, 24)])
 def test_a_clock_that_is_wrong_at_boot(tmp_path: Path, wrong: date) -> None:
-    """An hour in another year costs at most the oldest day, and today's lines none."""
+    """An hour in another year costs at most the oldest day, and none of today's lines."""
     today = date(2026, 11, 24)
     days = [today - timedelta(n) for n in range(1, 91)]
     for day in days:
@@ -266,7 +265,7 @@ def test_a_clock_that_is_wrong_at_boot(tmp_path: Path, wrong: date) -> None:
 
 
 async def test_midnight_of_500_instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All get the new day's file, old ones go, and the directory is looked at a few times."""
+    """All get the new day's file, old files are deleted, and the directory is read a few times."""
     count, looked = 500, []
     real = os.scandir
 
@@ -274,14 +273,13 @@ async def test_midnight_of_500_instances(tmp_path: Path, monkeypatch: pytest.Mon
         looked.append(threading.current_thread().name)
         return real(path)
 
-    monkeypatch.setattr(logs, "APART", 0.001)
     midnight = datetime(2026, 11, 25).timestamp()
+    now = midnight - 1
     for number in range(count):
         for day in (21, 22, 23):
             (tmp_path / f"X{number}-202611{day}.log").touch()
-    monkeypatch.setattr(logdir.os, "scandir", scandir)
-    monkeypatch.setattr(logs.time, "time", lambda: midnight - 1)
-    shelf = Logs(tmp_path)
+    monkeypatch.setattr(os, "scandir", scandir)
+    shelf = Logs(tmp_path, apart=0.001, clock=lambda: now)
     paths: dict[int, str] = {}
 
     def publish(number: int, name: str, value: Any) -> None:
@@ -304,8 +302,8 @@ async def test_midnight_of_500_instances(tmp_path: Path, monkeypatch: pytest.Mon
 
     await all_at("-20261124.log")
     looks = len(looked)
-    monkeypatch.setattr(logs.time, "time", lambda: midnight + 1)
-    shelf.tick(midnight + 1, time.monotonic() + 2)
+    now = midnight + 1
+    shelf.tick(now, time.monotonic() + 2)
     await all_at("-20261125.log")
     assert shelf.close(60)
     assert set(looked) == {"log-files"}

@@ -8,10 +8,11 @@ import socket
 from pathlib import Path
 
 from benchmarks.raw import ENUM, READ_NOTIFY, WRITE_NOTIFY, Raw
+from benchmarks.rig.ca import DOUBLE, ECA_NORMAL, ECA_NOWTACCESS, ECA_PUTFAIL, Client
+from benchmarks.rig.iocs import FOREVER, Ioc, until
 from bgrscrpt_ioc.access.acf import Right
 from bgrscrpt_ioc.access.security import Security
-from tests.ioc.ca import ECA_NORMAL, ECA_NOWTACCESS, Client
-from tests.ioc.iocs import FOREVER, Ioc, until
+from tests.ioc.scripted import Scripted
 
 P = "TE:BGRSCRPT_01:"
 NORDACCESS = 368  # ECA_NORDACCESS
@@ -42,18 +43,23 @@ def test_a_user_who_may_not(tmp_path: Path) -> None:
             answer = forged.message()
             assert (answer[0], answer[4]) == (WRITE_NOTIFY, ECA_NOWTACCESS)
         assert client.get(P + "STATUS") == 0
-        ioc.wait_for("refused\n")
-        told = rf"\d\d-\w{{3}}-\d\d [\d:]{{8}} h bench {P}START new=Busy old=Done refused\n"
+        ioc.wait_for("REFUSED to put 1: ")
+        told = rf"\d\d-\w{{3}}-\d\d [\d:]{{8}} h bench {P}START REFUSED to put 1: .* no right to"
         assert re.search(told, ioc.output)
+        assert "new=" not in ioc.output
 
 
 def test_a_user_who_may(tmp_path: Path) -> None:
-    """A put that is allowed is carried out, and logged with its old and new value."""
+    """A put that is allowed is logged with old and new value, as caPutLog has them."""
     acf = f"UAG(ops) {{{ME}}} HAG(here) {{localhost}} ASG(DEFAULT) {{RULE(1, READ)"
     acf += " RULE(0, WRITE, TRAPWRITE) {UAG(ops) HAG(here)}}"
     with started(tmp_path, acf) as ioc, Client(ioc.ready().port) as client:
         assert client.put_callback(P + "AUTORESTART", 0) == ECA_NORMAL
-        ioc.wait_for(f"{ME} {P}AUTORESTART new=Off old=On\n")
+        ioc.wait_for(f"{ME} {P}AUTORESTART new=0 old=1\n")
+        assert client.put_callback(P + "AUTORESTART", 1.0) == ECA_NORMAL
+        ioc.wait_for(f"{ME} {P}AUTORESTART new=1 old=0\n")
+        assert client.put_callback(P + "AUTORESTART", "Perhaps") == ECA_PUTFAIL
+        ioc.wait_for(f'{ME} {P}AUTORESTART REFUSED to put "Perhaps": ')
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
@@ -105,6 +111,32 @@ def test_a_mode_of_another_ioc(tmp_path: Path) -> None:
             until(lambda: not client.connect(P + "RESTART")["writable"])
 
 
+def test_a_mode_that_a_script_makes(tmp_path: Path) -> None:
+    """A PV that the script makes later is an input, also when another run makes it another PV."""
+    acf = f'ASG(DEFAULT) {{INPA({P}MODE) RULE(1, READ) RULE(1, WRITE) {{CALC("A=1")}}}}'
+    (tmp_path / "access.acf").write_text(acf)
+    begin = "mode, sp = bgrscrpt.pv('MODE', %s), bgrscrpt.pv('SP', 1.5, writable=True)\n"
+    nobody = {"EPICS_CA_ADDR_LIST": "", "EPICS_CA_AUTO_ADDR_LIST": "NO"}  # is asked by the network
+    options = ("--asg", tmp_path / "access.acf")
+    with Scripted(tmp_path, begin % 1, *options, environ=nobody) as scripted:
+        client = scripted.client
+        until(lambda: client.connect(P + "SP")["writable"])
+        scripted.write(begin % 1.0)
+        scripted.restart()
+        assert client.connect(P + "MODE")["type"] == DOUBLE
+        assert client.put_callback(P + "SP", 2.5) == ECA_NORMAL
+        scripted.do("mode.set(0)")
+        until(lambda: not client.connect(P + "SP")["writable"])
+        assert client.connect(P + "SP")["readable"]
+        assert client.put_callback(P + "SP", 3.5) == ECA_NOWTACCESS
+        with Raw(scripted.ioc.port) as forged:
+            (sid,) = forged.create(P + "SP")
+            forged.socket.sendall(forged.put(sid, 1, 7))
+            answer = forged.message()
+            assert (answer[0], answer[4]) == (WRITE_NOTIFY, ECA_NOWTACCESS)
+        assert client.get(P + "SP") == 2.5
+
+
 def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
     """At the start it is named, with the line, and nothing is served; later it changes nothing."""
     with started(tmp_path / "bad", "ASG(DEFAULT) {\nRULE(1, RAED)}") as ioc:
@@ -132,7 +164,7 @@ def test_the_log_server(tmp_path: Path) -> None:
             connection.settimeout(20)
             client.put_callback(P + "CHECK")
             line = connection.makefile().readline()
-        assert re.fullmatch(rf"\d\d-\w+-\d\d [\d:]+ \S+ {ME} {P}CHECK new=Busy old=Done\n", line)
+        assert re.fullmatch(rf"\d\d-\w+-\d\d [\d:]+ \S+ {ME} {P}CHECK new=1 old=0\n", line)
 
 
 async def test_without_a_file() -> None:

@@ -1,22 +1,19 @@
-"""Searches and beacons: what the server says by datagrams, and to whom."""
+"""Searches and beacons: what the server sends by datagrams, and to whom."""
 
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable, Iterator
 
 import caproto as ca
 import pytest
 
-from bgrscrpt_ioc.ca.search import Beacons, beacon_destinations, broadcast_of, listed
-from tests.ioc.ca import DEADLINE, free_port
-from tests.ioc.conftest import P, Served
-
-ENVIRON = {
-    "EPICS_CAS_BEACON_PORT": 5065,
-    "EPICS_CAS_BEACON_ADDR_LIST": "",
-    "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "YES",
-}
+from benchmarks.rig.ca import DEADLINE, free_port
+from bgrscrpt_ioc.ca.search import Beacons, beacon_destinations
+from bgrscrpt_ioc.config.epicsvars import read_epics_variables
+from bgrscrpt_ioc.host.networks import broadcast_of, broadcasts, listed
+from tests.ioc.served import P, Served
 
 
 @pytest.fixture
@@ -28,7 +25,7 @@ def udp() -> Iterator[socket.socket]:
 
 
 def test_searches_are_answered_for_what_is_served(serve: Served, udp: socket.socket) -> None:
-    """One datagram asks for several records; the answer names those that are here, no other."""
+    """One datagram may ask for several records; only those that are here are answered."""
     names = ("TE:OTHER", P + "STATUS", P + "STATUS.NOFIELD", P + "STATUS.DESC")
     searches = [ca.SearchRequest(name, cid, 13) for cid, name in enumerate(names)]
     client = ca.Broadcaster(our_role=ca.CLIENT)
@@ -36,6 +33,19 @@ def test_searches_are_answered_for_what_is_served(serve: Served, udp: socket.soc
     udp.sendto(question, ("127.0.0.1", serve.port))
     _, *answers = client.recv(*udp.recvfrom(4096))
     assert [(each.cid, each.port) for each in answers] == [(1, serve.port), (3, serve.port)]
+
+
+@pytest.mark.parametrize(
+    ("version", "begins"), [(13, "00000000 0001000d 00000007 00000000"), (10, "")]
+)
+def test_an_answer_has_the_number_of_its_question(
+    serve: Served, udp: socket.socket, version: int, begins: str
+) -> None:
+    """After a complete answer to a datagram with a number, libca searches on at once."""
+    head = bytes(ca.VersionRequest(0, version))[:8] + struct.pack(">II", 7, 0)
+    udp.sendto(head + bytes(ca.SearchRequest(P + "STATUS", 5, 13)), ("127.0.0.1", serve.port))
+    head, search, _ = udp.recv(4096).rpartition(bytes.fromhex("0006 0008"))
+    assert (head, search) == (bytes.fromhex(begins), b"\0\x06\0\x08")
 
 
 def test_beacons_announce_the_server(start_ioc: Callable[..., Served], udp: socket.socket) -> None:
@@ -52,7 +62,7 @@ def test_beacons_announce_the_server(start_ioc: Callable[..., Served], udp: sock
 async def test_a_destination_that_is_not_reached_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The log does not fill with beacons that cannot be sent."""
+    """A beacon that cannot be sent is logged once."""
     caplog.set_level("INFO")
     beacons = Beacons(free_port(), {("255.255.255.255", 0): "127.0.0.1"}, period=60)
     for _ in range(3):
@@ -65,7 +75,11 @@ async def test_a_destination_that_is_not_reached_is_said_once(
     ("given", "interfaces", "destinations"),
     [
         ({}, ["127.0.0.1"], {("127.255.255.255", 5065): "127.0.0.1"}),
-        ({}, ["0.0.0.0"], {("255.255.255.255", 5065): "0.0.0.0"}),  # noqa: S104 - is compared
+        (
+            {"EPICS_CA_REPEATER_PORT": "6065"},
+            ["127.0.0.1"],
+            {("127.255.255.255", 6065): "127.0.0.1"},
+        ),
         (
             {"EPICS_CAS_BEACON_ADDR_LIST": "10.0.0.1 10.0.0.2:17"},
             ["127.0.0.1"],
@@ -86,8 +100,15 @@ async def test_a_destination_that_is_not_reached_is_said_once(
 def test_beacon_destinations(
     given: dict[str, str], interfaces: list[str], destinations: dict[tuple[str, int], str]
 ) -> None:
-    """Beacons go to the listed addresses, and unless told otherwise to the own networks."""
-    assert beacon_destinations({**ENVIRON, **given}, interfaces) == destinations
+    """Beacons go to the listed addresses and, unless switched off, to the host's own networks."""
+    assert beacon_destinations(read_epics_variables(given), interfaces) == destinations
+
+
+def test_beacons_of_a_server_on_all_interfaces_go_to_every_network() -> None:
+    """One to 255.255.255.255 would leave by one interface only."""
+    everywhere = "0.0.0.0"  # noqa: S104 - is compared
+    found = beacon_destinations(read_epics_variables({}), [everywhere])
+    assert [host for host, _ in found] == (broadcasts() or ["255.255.255.255"])
 
 
 def test_an_address_of_no_interface_has_no_broadcast() -> None:
@@ -96,6 +117,6 @@ def test_an_address_of_no_interface_has_no_broadcast() -> None:
 
 
 def test_address_lists_keep_what_is_an_address(caplog: pytest.LogCaptureFixture) -> None:
-    """A mistake in an address list costs the one entry, and is said."""
+    """A mistake in an address list costs one entry, and is logged."""
     assert listed("10.0.0.1 10.0.0.2:x 10.0.0.3:7", 5064) == [("10.0.0.1", 5064), ("10.0.0.3", 7)]
     assert "'10.0.0.2:x' is left out" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import socket
@@ -9,20 +10,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.client import SHOWN, added
+from benchmarks.rig.ca import free_port
+from benchmarks.rig.where import COMMAND
+from bgrscrpt_ioc.cli.status import COLUMNS
 
-# BGRSCRPT_01 does what it is told, B refuses every put, C dies of being started.
+# BGRSCRPT_01 does what it is told, B fails every put, C dies of being started, D lets nobody write.
 PEER = """
-import os
+import asyncio, ctypes, os, tempfile
+from epicscorelibs import path
 from softioc import alarm, asyncio_dispatcher, builder, softioc
 dispatcher = asyncio_dispatcher.AsyncioDispatcher()
 builder.SetDeviceName("TE:BGRSCRPT_01")
 state = builder.mbbIn("STATUS", "Stopped", "Starting", "Running", initial_value=0)
 text = builder.longStringIn("STATUS:MSG", length=1024, initial_value="never started \u017d")
-log = builder.longStringIn("LOG", length=16000, initial_value="one\\ntwo\\n")
+log = builder.longStringIn("LOG", length=16000, initial_value="one\\ntwo")
 for name in "PID", "STARTS", "RESTARTS", "EXITCODE":
     builder.longIn(name, initial_value=0)
 for name in "UPTIME", "CPU", "MEMORY", "PROGRESS":
@@ -33,8 +38,11 @@ builder.stringIn("EXITREASON", initial_value="")
 async def start(_value):
     state.set(2)
     text.set("started")
-    log.set("one\\ntwo\\nthree\\n")
+    log.set("one\\ntwo\\nthree")
 builder.boolOut("START", on_update=start, blocking=True, always_update=True)
+async def stall(_value):
+    await asyncio.sleep(1000)
+builder.boolOut("STOP", on_update=stall, blocking=True, always_update=True)
 builder.SetDeviceName("TE:B")
 builder.longStringIn("STATUS:MSG", length=1024, initial_value="SyntaxError: bad (a.py:1)")
 builder.boolOut("START", DISP=1)
@@ -42,17 +50,18 @@ builder.SetDeviceName("TE:C")
 async def die(_value):
     os._exit(1)
 builder.boolOut("START", on_update=die, blocking=True, always_update=True)
-builder.LoadDatabase()
-softioc.iocInit(dispatcher)
+builder.SetDeviceName("TE:D")
+builder.longStringIn("STATUS:MSG", length=1024, initial_value="started by the IOC at its start")
+builder.boolOut("START", ASG="NOBODY")
+with tempfile.NamedTemporaryFile("w") as rules:
+    rules.write("ASG(DEFAULT) { RULE(1, WRITE) } ASG(NOBODY) { RULE(1, READ) }")
+    rules.flush()
+    ctypes.CDLL(path.get_lib("dbCore")).asSetFilename(rules.name.encode())
+    builder.LoadDatabase()
+    softioc.iocInit(dispatcher)
 print("serving", flush=True)
 softioc.non_interactive_ioc()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -67,7 +76,7 @@ class Client:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "bgrscrpt_ioc.cli", *arguments, "--port", str(self.port)],
+            [*COMMAND, *arguments, "--port", str(self.port)],
             env=self.environ(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,6 +121,16 @@ def client(make_peer: Callable[[], Client]) -> Client:
     return make_peer()
 
 
+def test_a_refused_put_is_told(client: Client) -> None:
+    """A put that access security refuses is told as such, with who may not write."""
+    code, out, err = client.run("start", "D")
+    assert (code, out) == (1, "")
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    assert err.startswith("D: start: TE:D:START: the IOC refused the put (ECA_NOWTACCESS): ")
+    assert f"gives {who} no right to write" in err
+    assert "started by" not in err
+
+
 def test_a_failed_put_is_told(client: Client) -> None:
     """A command that fails gives exit code 1 and the reason of STATUS:MSG; the others still run."""
     code, out, err = client.run("start", "B", "BGRSCRPT_01")
@@ -120,20 +139,60 @@ def test_a_failed_put_is_told(client: Client) -> None:
     assert json.loads(out)[0]["STATUS"] == "Running"
 
 
+def test_what_follows_a_put_has_its_connection(client: Client) -> None:
+    """A put leaves the connection open: while libca closes it, not all is found that is read."""
+    text = (
+        "import psutil\n"
+        "from bgrscrpt_ioc.client import libca, pvs\n"
+        f"libca.point_at({client.port}, ['127.0.0.1'])\n"
+        "def mine():\n"
+        "    made = psutil.Process().net_connections('tcp')\n"
+        "    return {each.laddr for each in made if each.status == 'ESTABLISHED'}\n"
+        "pvs.put_and_wait('TE:BGRSCRPT_01:START', 1, 60)\n"
+        "before = mine()\n"
+        "assert pvs.read(['TE:BGRSCRPT_01:STATUS:MSG'])\n"
+        "assert len(before) == 1 and mine() == before\n"
+    )
+    subprocess.run(
+        [sys.executable, "-P", "-c", text], env=client.environ(), check=True, timeout=120
+    )
+
+
 def test_status(make_peer: Callable[[], Client]) -> None:
-    """Status reads what there is, in UTF-8; what is not served is null, and an error."""
+    """Status reads what there is, in UTF-8; what is not served is null, and exit code 4."""
     client = make_peer()
     code, out, err = client.run("status")
     assert (code, err) == (0, "")
     header, row = out.splitlines()
-    assert tuple(header.split()) == SHOWN
+    assert tuple(header.split()) == COLUMNS
     assert row.split(maxsplit=7) == [
         "BGRSCRPT_01", "Stopped", "0", "1.2", "0", "1.2", "1.2", "never started Ž",
     ]  # fmt: skip
     code, out, err = client.run("status", "--json", "--name", "B")
     (row,) = json.loads(out)
-    assert (code, row["STATUS"], row["STATUS:MSG"]) == (1, None, "SyntaxError: bad (a.py:1)")
+    assert (code, row["STATUS"], row["STATUS:MSG"]) == (4, None, "SyntaxError: bad (a.py:1)")
     assert err.startswith("no answer for TE:B at 127.0.0.1")
+
+
+def test_what_takes_longer_is_said(client: Client) -> None:
+    """A command that takes longer than a second says what it waits for, and for how long."""
+    code, out, err = client.run("stop", "BGRSCRPT_01", "--timeout", "2.5")
+    assert (code, out) == (1, "")
+    waits, failed = err.splitlines()
+    assert waits == (
+        "BGRSCRPT_01: stop: waiting until all processes of the script have ended, 2.5 s at most"
+    )
+    begin = "BGRSCRPT_01: stop: TE:BGRSCRPT_01:STOP: not completed within 2.5 s; "
+    assert failed == begin + "the command goes on, and `status` shows how far it is"
+
+
+def test_log_without_the_file(make_peer: Callable[[], Client]) -> None:
+    """Where the log file cannot be read, -n takes lines of LOG, and --since says what it needs."""
+    client = make_peer()
+    assert client.run("log", "BGRSCRPT_01", "-n", "1") == (0, "two\n", "")
+    code, out, err = client.run("log", "BGRSCRPT_01", "--since", "1h")
+    assert (code, out) == (1, "")
+    assert err.startswith("BGRSCRPT_01: --since needs the log file, ")
 
 
 def test_an_ioc_that_dies(make_peer: Callable[[], Client]) -> None:
@@ -147,8 +206,23 @@ def test_no_ioc() -> None:
     port = free_port()
     code, _, err = Client(port).run("stop", "BGRSCRPT_01")
     assert code == 1
-    where = f"at 127.0.0.1, port {port}: is the IOC running"
+    where = f"at 127.0.0.1 127.255.255.255, port {port}: is the IOC running"
     assert err.startswith(f"BGRSCRPT_01: stop: no answer for TE:BGRSCRPT_01:STOP {where}")
+
+
+def test_libca_prints_nothing_of_its_own(tmp_path: Path) -> None:
+    """No word of a missing caRepeater, nor of a port that libca takes from no variable."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bgrscrpt_ioc", "stop", "BGRSCRPT_01", "--port", "4999"],
+        env={**Client(0).environ(), "PATH": str(tmp_path), "EPICS_CA_REPEATER_PORT": "6065"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    where = "127.0.0.1:4999 127.255.255.255:4999, port 4999"
+    assert err.startswith(f"BGRSCRPT_01: stop: no answer for TE:BGRSCRPT_01:STOP at {where}: ")
+    assert err.count("\n") == 1
 
 
 def test_log(make_peer: Callable[[], Client]) -> None:
@@ -164,17 +238,15 @@ def test_log(make_peer: Callable[[], Client]) -> None:
         assert follower.wait(30) == 130
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "new"),
-    [
-        ("", "a\n", "a\n"),
-        ("a\n", "a\n", ""),
-        ("a\nb\n", "a\nb\nc\n", "c\n"),
-        ("a\nb\n", "b\nc\n", "c\n"),
-        ("a\na\n", "a\na\na\n", "a\n"),
-        ("a\nb\n", "x\ny\n", "[... more than LOG holds; LOG:FILE has it all]\nx\ny\n"),
-    ],
-)
-def test_what_is_new_in_a_tail(before: str, after: str, new: str) -> None:
-    """Of two tails of one log, the lines that the later one adds are found."""
-    assert added(before, after) == new
+def test_log_of_an_ioc_that_goes(make_peer: Callable[[], Client]) -> None:
+    """A follower says that the IOC went away."""
+    client = make_peer()
+    with client.start("log", "BGRSCRPT_01", "-f") as follower:
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        assert [follower.stdout.readline() for _ in range(2)] == ["one\n", "two\n"]
+        client.run("start", "C")
+        gone = "[TE:BGRSCRPT_01: the IOC went away; waiting for it]\n"
+        assert follower.stderr.readline() == gone
+        follower.send_signal(2)
+        assert follower.wait(30) == 130

@@ -1,4 +1,4 @@
-"""The database file in EPICS base's own record engine, and our records compared with its."""
+"""The database file works in EPICS base's record engine, and our records are like its records."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import get_args
 import epicscorelibs
 import pytest
 
-from bgrscrpt_ioc.ca.dbfile import database
+from benchmarks.rig.ca import CTRL, HERE, Client, Peer, ca_environ, free_port
 from bgrscrpt_ioc.ca.fields import fields
-from bgrscrpt_ioc.ca.records import RECORDS, Kind, Record
-from tests.ioc.ca import CTRL, HERE, Client, Peer, ca_environ, free_port
-from tests.ioc.conftest import P
+from bgrscrpt_ioc.records.database import database
+from bgrscrpt_ioc.records.table import RECORDS, Kind, Record
+from tests.ioc.served import P
 
 TEMPLATE = HERE.parents[1] / "db" / "bgrscrpt.template"
 DBD = Path(epicscorelibs.__file__).parent / "dbd"
 FIELD = re.compile(r"field\((\w+)\s*,\s*DBF_(?!NOACCESS)\w+\)")
 
-# Theirs have never been processed, ours live: what that makes another value.
+# Base's records were never processed, and ours are live: these values therefore differ.
 ALIVE = {"STAT", "SEVR", "UDF", "NORD", "VAL"}
 EXAMPLES = {record.kind: record for record in RECORDS}  # one of each kind, the last
 
@@ -54,7 +54,7 @@ def test_every_record_is_loaded(base: Client) -> None:
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_all_fields_of_base_are_known(kind: Kind) -> None:
-    """Every field of a record type that base serves is in our table, and no other."""
+    """Our table has every field of a record type that base serves, and no other."""
     text = (DBD / "dbCommon.dbd").read_text() + (DBD / f"{kind}Record.dbd").read_text()
     assert {*FIELD.findall(text), "RTYP"} - {"VAL"} == set(fields(kind))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -13,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from bgrscrpt_ioc import posix
-from bgrscrpt_ioc.ca.records import PROCSERV_RECORDS, RECORDS
-from bgrscrpt_ioc.events import State
-from tests.ioc.ca import ECA_NORMAL, ECA_PUTFAIL, STRING, Client
-from tests.ioc.iocs import FOREVER, Ioc, survivors, until
+from benchmarks.rig.ca import ECA_NORMAL, STRING, Client
+from benchmarks.rig.iocs import FOREVER, Ioc, survivors, until
+from benchmarks.rig.where import PROGRAM, WINDOWS, here, native
+from bgrscrpt_ioc.lifecycle.events import State
+from bgrscrpt_ioc.records.table import PROCSERV_RECORDS, RECORDS
 
 P = "TE:BGRSCRPT_01:"
-PYTHON = sys.executable
+LINES = 20_000 if WINDOWS else 200_000  # Wine asks its server at each write
 
 
 class Bench:
@@ -67,131 +66,58 @@ def test_start_completes_when_running(bench: Bench) -> None:
     assert bench.until("LOG", bool) == "IOC started"
 
 
-def test_stop_completes_when_nothing_is_alive(bench: Bench) -> None:
-    """STOP with callback succeeds when no process of the tree lives, daemons included."""
-    client = bench.run("""
-        import os, sys, time
-        if os.fork() == 0:
-            os.setsid()
-            if os.fork():
-                os._exit(0)
-            print("daemon", flush=True)
-        time.sleep(1000)
-    """)
-    assert client.put_callback(P + "START") == ECA_NORMAL
-    bench.until("LOG", bool)
-    assert len(survivors(bench.ioc.port)) >= 2
-    assert client.put_callback(P + "STOP") == ECA_NORMAL
-    assert survivors(bench.ioc.port) == {}
-    assert client.get(P + "STATUS", STRING) == "Stopped"
-
-
-def test_restart_replaces_the_process(bench: Bench) -> None:
-    """RESTART with callback succeeds with another process running; a monitor sees all the way."""
-    client = bench.run()
-    client.put_callback(P + "START")
-    pid = client.get(P + "PID")
-    monitor = client.monitor(P + "STATUS")
-    assert client.put_callback(P + "RESTART") == ECA_NORMAL
-    assert client.get(P + "PID") != pid
-    assert posix.look_up(pid) is None
-    states = [State.RUNNING, State.STOPPING, State.STARTING, State.RUNNING]
-    client.wait_for(lambda: len(monitor.values) >= len(states))
-    assert monitor.values == states
-
-
-def test_failures_reach_the_client(bench: Bench) -> None:
-    """A script that cannot start makes the put fail, and STATUS:MSG says why."""
-    client = bench.run("x = = 1\n", "--restart", "never")
-    assert client.put_callback(P + "START") == ECA_PUTFAIL
-    assert "SyntaxError" in client.text(P + "STATUS:MSG")
-    assert client.get(P + "STATUS", STRING) == "Failed"
-    assert client.read(P + "START", STRING)["value"] == "Done"
-
-
-def test_a_bad_script_does_not_replace_a_good_one(bench: Bench) -> None:
-    """RESTART with a script that does not compile fails; the old one runs on."""
-    client = bench.run()
-    client.put_callback(P + "START")
-    pid = client.get(P + "PID")
-    bench.write("def f(:\n")
-    assert client.put_callback(P + "RESTART") == ECA_PUTFAIL
-    assert (client.get(P + "PID"), client.get(P + "STATUS")) == (pid, State.RUNNING)
-    assert client.put_callback(P + "CHECK") == ECA_PUTFAIL
-    assert "the script is bad: SyntaxError" in client.text(P + "STATUS:MSG")
-
-
-def test_stop_comes_before_a_pending_start(bench: Bench) -> None:
-    """STOP makes a START fail that has not reached its state yet, of the same client too."""
-    slow = bench.directory / "python"
-    slow.write_text("#!/bin/sh\nsleep 1000\n")
-    slow.chmod(0o755)
-    client = bench.run(FOREVER, "--python", slow)
-    start = client.begin_put(P + "START")
-    until(lambda: client.get(P + "STATUS") == State.STARTING)
-    assert client.get(P + "START", STRING) == "Busy"
-    assert client.put_callback(P + "STOP") == ECA_NORMAL
-    assert client.answer(start) == ECA_PUTFAIL
-    assert client.get(P + "STATUS") == State.STOPPED
-
-
 def test_every_pv_of_a_running_script(bench: Bench) -> None:
     """All PVs can be read, with the types of their records and values that are true."""
     text = "import bgrscrpt\nbgrscrpt.alive()\nbgrscrpt.message('m')\nbgrscrpt.progress(50)\n"
+    today = time.strftime("%Y-%m-%d")
     client = bench.run(text + FOREVER)
     client.put_callback(P + "START")
     bench.until("LOG", bool)
     until(lambda: client.get(P + "PROGRESS") == 50.0)
-    texts = {each.name: client.text(P + each.name) for each in RECORDS if each.kind == "waveform"}
-    values = {each.name: client.get(P + each.name) for each in RECORDS if each.name not in texts}
+    until(lambda: client.get(P + "HEARTBEAT") == 1 and client.text(P + "MESSAGE") == "m")
+    of_the_script = [each for each in RECORDS if not each.name.startswith("IOC:")]
+    texts = {x.name: client.text(P + x.name) for x in of_the_script if x.kind == "waveform"}
+    values = {x.name: client.get(P + x.name) for x in of_the_script if x.name not in texts}
     assert texts["STATUS:MSG"].startswith("started by ")
     assert "@" in texts["STATUS:MSG"]
     assert texts["LOG"] == texts["LOG:LINE"] == "IOC started"
-    assert texts["SCRIPT"] == str(bench.script)
-    assert texts["PYTHON"].startswith(PYTHON)
+    assert texts["SCRIPT"] == native(bench.script)
+    assert texts["PYTHON"].startswith(PROGRAM)
     assert len(texts["SCRIPT:SHA256"]) == 64
-    assert Path(texts["LOG:FILE"]).read_text().endswith(" IOC started\n")
+    until(lambda: here(texts["LOG:FILE"]).read_text().endswith(" IOC started\n"))
     assert (texts["MESSAGE"], texts["ERROR"], texts["TRACEBACK"]) == ("m", "", "")
     assert texts["REGISTRY:MSG"].startswith("not registered")
     expected = {
-        "START": 0, "STOP": 0, "RESTART": 0, "CHECK": 0, "AUTORESTART": 1, "STATUS": 2,
+        "START": 0, "STOP": 0, "RESTART": 0, "CHECK": 0, "STACK": 0,
+        "AUTORESTART": 1, "STATUS": 2,
         "LOG:COUNT": 1, "LOG:DROPPED": 0, "EXITCODE": 0, "EXITREASON": "", "STARTS": 1,
         "RESTARTS": 0, "RETRYIN": 0, "SCRIPT:GIT": "", "SCRIPT:CHANGED": 0, "REGISTERED": 0,
-        "PROCS": 1, "THREADS": 1, "HEARTBEAT": 1, "PROGRESS": 50,
+        "PROCS": 1, "THREADS": 2 if WINDOWS else 1, "HEARTBEAT": 1, "PROGRESS": 50,
     }  # fmt: skip
     assert {key: values.pop(key) for key in expected} == expected
-    assert set(values) == {"PID", "STARTTIME", "UPTIME", "CPU", "MEMORY", "SPARE:MEMORY"}
+    assert set(values) == {"PID", "STARTTIME", "UPTIME", "CPU", "MEMORY"}
     assert values["PID"] in survivors(bench.ioc.port)
-    assert values["STARTTIME"][:10] == time.strftime("%Y-%m-%d")
-    assert 0 < values["UPTIME"] < 60
+    assert today <= values["STARTTIME"][:10] <= time.strftime("%Y-%m-%d")
+    assert 0 < values["UPTIME"] < 600
     assert 5 < values["MEMORY"] < 100
-
-
-def test_a_script_that_fails_says_so_everywhere(bench: Bench) -> None:
-    """ERROR, TRACEBACK, EXITCODE, EXITREASON, STATUS and its alarm tell of an exception."""
-    client = bench.run("raise ValueError('schlecht ß')\n", "--restart", "never")
-    client.put_callback(P + "START")
-    until(lambda: client.get(P + "STATUS", STRING) == "Failed")
-    assert client.text(P + "ERROR") == "ValueError: schlecht ß (script.py:1)"
-    assert client.text(P + "TRACEBACK").endswith("ValueError: schlecht ß\n")
-    assert (client.get(P + "EXITCODE"), client.get(P + "EXITREASON")) == (1, "exit 1")
-    assert client.get(P + "STATUS.SEVR", STRING) == "MAJOR"
 
 
 def test_output_of_a_fast_printer(bench: Bench) -> None:
     """However fast it prints, LOG is posted ten times a second at most, and no line is lost."""
-    client = bench.run("for n in range(200000):\n    print('line', n)\n")
+    client = bench.run(f"for n in range({LINES}):\n    print('line', n)\n", "--no-echo")
     monitor = client.monitor(P + "LOG:COUNT")
     began = time.monotonic()
     client.put_callback(P + "START")
-    monitor.wait_for(200000)
+    monitor.wait_for(LINES)
     assert len(monitor.values) <= 3 + 10 * (time.monotonic() - began)
-    assert client.text(P + "LOG").endswith("line 199998\nline 199999")
+    assert client.text(P + "LOG").endswith(f"line {LINES - 2}\nline {LINES - 1}")
     assert client.get(P + "LOG:DROPPED") == 0
-    log = Path(client.text(P + "LOG:FILE"))
-    until(lambda: log.read_bytes().count(b" line ") == 200000)
+    log = here(client.text(P + "LOG:FILE"))
+    until(lambda: log.read_bytes().count(b" line ") == LINES)
+    assert b"\r" not in log.read_bytes()
 
 
+@pytest.mark.alone
 def test_usage_is_measured_while_watched(bench: Bench) -> None:
     """A monitor on CPU gets values once a second of what the script's tree takes."""
     client = bench.run("while True:\n    pass\n")
@@ -219,17 +145,6 @@ def test_registration_reaches_the_registry(bench: Bench) -> None:
     assert infos
 
 
-def test_autorestart_is_set_by_a_client(bench: Bench) -> None:
-    """AUTORESTART takes a put by number or text; a text that means nothing does not change it."""
-    client = bench.run()
-    assert client.put_callback(P + "AUTORESTART", 0) == ECA_NORMAL
-    assert client.get(P + "AUTORESTART", STRING) == "Off"
-    assert client.put_callback(P + "AUTORESTART", "On") == ECA_NORMAL
-    assert client.get(P + "AUTORESTART") == 1
-    assert client.put_callback(P + "AUTORESTART", "perhaps") != ECA_NORMAL
-    assert client.get(P + "AUTORESTART") == 1
-
-
 def test_a_log_directory_that_cannot_be_written(bench: Bench) -> None:
     """The IOC serves, LOG works, and what is not on file is counted."""
     (bench.directory / "file").touch()
@@ -237,7 +152,7 @@ def test_a_log_directory_that_cannot_be_written(bench: Bench) -> None:
     client.put_callback(P + "START")
     assert bench.until("LOG", bool) == "IOC started"
     until(lambda: client.get(P + "LOG:DROPPED") == 1)
-    assert client.get(P + "LOG:DROPPED.SEVR", STRING) == "MINOR"
+    until(lambda: client.get(P + "LOG:DROPPED.SEVR", STRING) == "MINOR")
 
 
 def test_several_instances_from_a_file(tmp_path: Path) -> None:
@@ -251,7 +166,7 @@ def test_several_instances_from_a_file(tmp_path: Path) -> None:
     )
     with Ioc(tmp_path, "--config", config) as ioc, Client(ioc.ready().port) as client:
         until(lambda: client.get("TE:BGRSCRPT_02:STATUS", STRING) == "Failed")
-        assert client.get("TE:BGRSCRPT_01:STATUS", STRING) == "Running"
+        until(lambda: client.get("TE:BGRSCRPT_01:STATUS", STRING) == "Running")
         assert client.text("TE:BGRSCRPT_02:ERROR") == "SystemExit: weg (two.py:2)"
         ioc.wait_for("BGRSCRPT_01: eins\n")
         ioc.wait_for("BGRSCRPT_02: zwei\n")

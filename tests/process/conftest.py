@@ -10,14 +10,14 @@ import pytest
 
 from bgrscrpt_ioc.output.logfile import LogFile
 from bgrscrpt_ioc.output.writer import Writer
-from tests.faults.disks import tmpfs
 from tests.process.logfiles import Logs
 from tests.process.scripts import Runner
+from tests.process.supervised import Bench
 
 
 @pytest.fixture
 async def runner() -> AsyncIterator[Runner]:
-    """Launches scripts; nothing of them is left at the end."""
+    """Launches scripts, and kills what they leave when the test ends."""
     runner = Runner()
     yield runner
     await runner.close()
@@ -25,7 +25,7 @@ async def runner() -> AsyncIterator[Runner]:
 
 @pytest.fixture
 def writer() -> Iterator[Writer]:
-    """A writer that leaves no thread behind."""
+    """A writer whose thread ends with the test."""
     writer = Writer("log")
     yield writer
     assert writer.close(60)
@@ -33,7 +33,7 @@ def writer() -> Iterator[Writer]:
 
 @pytest.fixture
 def logs(tmp_path: Path, writer: Writer) -> Iterator[Logs]:
-    """Makes logs of instance X in `log`, which look and try again each time."""
+    """Makes logs of instance X in `log` that look at the disk and try again each time."""
     made: list[LogFile] = []
 
     def make(directory: Path = tmp_path / "log", **options: Any) -> LogFile:
@@ -48,5 +48,15 @@ def logs(tmp_path: Path, writer: Writer) -> Iterator[Logs]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 64 KiB."""
+    from tests.faults.disks import tmpfs  # not at the top: Windows has none
+
     with tmpfs(tmp_path / "small") as disk:
         yield disk.path
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    """A bench whose script is stopped when the test ends."""
+    bench = Bench(tmp_path)
+    yield bench
+    await bench.close()

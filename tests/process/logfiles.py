@@ -1,4 +1,4 @@
-"""What tests of log files need: lines to write, and the lines of a file again."""
+"""Helps tests of log files: makes lines to write, and reads the lines of a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def numbered(start: int, stop: int) -> Block:
 
 
 def text(path: Path) -> list[str]:
-    """The lines of a log file without their stamps; all must have one."""
+    """Return the lines of a log file without their stamps; all must have one."""
     content = path.read_text()
     assert content.endswith("\n")
     lines = content.splitlines()

@@ -14,12 +14,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bgrscrpt_ioc import posix
-from bgrscrpt_ioc.events import Sign
-from bgrscrpt_ioc.launch import Launch, Mode, environment
-from bgrscrpt_ioc.messages import Message, Prepared, ScriptFailed
-from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.process import ScriptProcess
+from bgrscrpt_ioc.host.system import Reaper, processes
+from bgrscrpt_ioc.lifecycle.events import Sign
+from bgrscrpt_ioc.process.messages import CheckedAhead, Message, Prepared, ScriptFailed
+from bgrscrpt_ioc.process.order import Mode, Order, environment
+from bgrscrpt_ioc.process.process import CHECK, ScriptProcess
 
 DEADLINE = 60.0  # s
 NUMBERS = count(1)
@@ -28,7 +27,7 @@ CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("
 
 @dataclass
 class Heard:
-    """What came of a run; a `process.Listener`."""
+    """Records what a run does; a `process.Listener`."""
 
     behind: bool = False
     text: bytes = b""
@@ -77,16 +76,23 @@ class Heard:
                 self.changed.clear()
                 await self.changed.wait()
 
+    async def until_heard(self, kind: type[Message], number: int) -> None:
+        """Wait until so many messages of this kind have come."""
+        async with asyncio.timeout(DEADLINE):
+            while sum(isinstance(each, kind) for each in self.messages) < number:
+                self.changed.clear()
+                await self.changed.wait()
+
     @property
     def failure(self) -> ScriptFailed | None:
-        """What it said of its own end."""
+        """Return what the script said of its own end."""
         found = [each for each in self.messages if isinstance(each, ScriptFailed)]
         assert len(found) <= 1, found
         return found[0] if found else None
 
 
 class Runner:
-    """Launches scripts on a reaper of its own; whatever they leave is killed at the end."""
+    """Launches scripts on a reaper of its own. What they leave is killed at the end."""
 
     def __init__(self) -> None:
         self.reaper = Reaper()
@@ -101,7 +107,7 @@ class Runner:
         mode: Mode = "run",
         **more: Any,
     ) -> tuple[ScriptProcess, Heard]:
-        """Launch one, as the IOC does."""
+        """Launch a script as the IOC does."""
         order = self.order(script, python, *args, **more)
         heard = Heard()
         process = ScriptProcess(order, self.reaper, heard, mode)
@@ -118,29 +124,41 @@ class Runner:
         cwd: Path | None = None,
         preload: tuple[str, ...] = (),
         path_map: dict[str, str] | None = None,
-    ) -> Launch:
-        """What the interpreter is told."""
+        stop_signal: str = "SIGINT",
+    ) -> Order:
+        """Return the order for an interpreter."""
         cookie = f"test{os.getpid()}/{script.name}/{next(NUMBERS)}"
         environ = environment(CLEAN, env or {}, prefix="TE:", name="BGRSCRPT_01", cookie=cookie)
         at = cwd or script.parent
-        return Launch(
-            script, python, at, args, search_path, environ, cookie, preload, path_map=path_map or {}
+        return Order(
+            script,
+            python,
+            at,
+            args,
+            search_path,
+            environ,
+            cookie,
+            preload,
+            path_map=path_map or {},
+            name="BGRSCRPT_01",
+            stop_signal=stop_signal,
         )
 
-    async def run_from_spare(
-        self, script: Path, preload: tuple[str, ...], python: str = sys.executable, **more: Any
+    async def run_after_a_check(
+        self, script: Path, preload: tuple[str, ...] = (), python: str = sys.executable, **more: Any
     ) -> Heard:
-        """Run one by an interpreter that has waited for it with these modules imported."""
+        """Run a script in the interpreter that has checked it, with these modules imported."""
         process, waiting = self.launch(script, python, mode="standby", preload=preload, **more)
+        process.tell(CHECK)
+        kinds = {CheckedAhead, Prepared} if preload else {CheckedAhead}
         async with asyncio.timeout(DEADLINE):
-            while not waiting.messages:
+            while not kinds <= {type(each) for each in waiting.messages}:
                 waiting.changed.clear()
                 await waiting.changed.wait()
-        assert isinstance(waiting.messages[0], Prepared), waiting.messages
         return await self.go(process)
 
     async def go(self, process: ScriptProcess) -> Heard:
-        """Have one in standby run its script, until nothing of it is left."""
+        """Let an interpreter in standby run its script, until none of its processes lives."""
         heard = Heard()
         self._running = [(each, heard if each is process else by) for each, by in self._running]
         process.go(heard)
@@ -148,20 +166,20 @@ class Runner:
         return heard
 
     async def run(self, script: Path, python: str = sys.executable, *args: str, **more) -> Heard:
-        """Run one until nothing of it is left."""
+        """Run a script until none of its processes lives."""
         process, heard = self.launch(script, python, *args, **more)
         await self.end(process, heard)
         return heard
 
     async def end(self, process: ScriptProcess, heard: Heard) -> None:
-        """Wait until nothing of it is left."""
+        """Wait until none of its processes lives."""
         await heard.until("has_exited")
         if heard.survivors:
             process.send(Sign.KILL)
             await heard.until("is_cleared")
 
     async def close(self) -> None:
-        """Leave nothing behind."""
+        """Kill all that is left."""
         for process, heard in self._running:
             if not heard.is_cleared:
                 process.send(Sign.KILL)
@@ -170,8 +188,9 @@ class Runner:
 
 
 def by_hand(script: Path, python: str = sys.executable, *args: str) -> tuple[bytes, int]:
-    """Run it as `python -u script.py`; return its output and exit code."""
+    """Run a script as `python -u script.py`; return its output and exit code."""
     environ = environment(CLEAN, {}, prefix="TE:", name="BGRSCRPT_01", cookie="by hand")
+    environ |= {"PYTHONIOENCODING": "utf-8"} if sys.platform == "win32" else {}
     done = subprocess.run(
         [python, "-u", str(script), *args],
         env=environ,
@@ -182,12 +201,14 @@ def by_hand(script: Path, python: str = sys.executable, *args: str) -> tuple[byt
         timeout=DEADLINE,
         check=False,
     )
+    if sys.platform == "win32":  # where the IOC has a script print what it prints elsewhere
+        return done.stdout.replace(b"\r\n", b"\n"), done.returncode
     return done.stdout, done.returncode
 
 
 @cache
 def interpreters() -> dict[tuple[int, int], str]:
-    """One interpreter of each version of Python 3 on this machine: {(3, 11): path}."""
+    """Return one interpreter of each version of Python 3 on this machine: {(3, 11): path}."""
     found = {sys.version_info[:2]: sys.executable}
     for path in candidates():
         with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
@@ -204,12 +225,14 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 
 def candidates() -> Iterator[Path]:
-    """Where interpreters are found: in PATH, and where pyenv keeps them."""
+    """Return the interpreters in PATH and in pyenv; on Windows none."""
+    if sys.platform == "win32":
+        return
     for directory in os.environ["PATH"].split(os.pathsep):
         yield from Path(directory).glob("python3.[0-9]*")
     yield from Path.home().glob(".pyenv/versions/*/bin/python")
 
 
 def alive(pid: int) -> bool:
-    """Whether a process lives."""
-    return posix.look_up(pid) is not None
+    """Return whether a process lives."""
+    return pid in processes()

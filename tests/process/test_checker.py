@@ -1,4 +1,4 @@
-"""Compiling a script with its own interpreter."""
+"""A script is checked by compiling it with its own interpreter."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.checker import check
-from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
+from bgrscrpt_ioc.config.iocsettings import IocSettings
+from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.script.checker import check
 
 
 def settings(tmp_path: Path, script: Path, python: str = sys.executable) -> IocSettings:
@@ -30,7 +31,7 @@ def settings(tmp_path: Path, script: Path, python: str = sys.executable) -> IocS
     ],
 )
 def test_check(tmp_path: Path, text: str, problem: str) -> None:
-    """A script that compiles has no problem, also one that would fail; nothing of it is run."""
+    """A script that compiles has no problem, even if it would fail. No line of it runs."""
     script = tmp_path / "script.py"
     script.write_text(text)
     found = check(settings(tmp_path, script))
@@ -39,7 +40,7 @@ def test_check(tmp_path: Path, text: str, problem: str) -> None:
 
 
 def test_check_of_no_file(tmp_path: Path) -> None:
-    """A missing script is named, and so is one that is a directory."""
+    """A missing script is named, and so is a script that is a directory."""
     (line,) = check(settings(tmp_path, tmp_path / "none.py"))
     assert "can't open file" in line
     assert "No such file or directory" in line
@@ -47,20 +48,61 @@ def test_check_of_no_file(tmp_path: Path) -> None:
     assert "Is a directory" in line
 
 
-def test_check_with_no_interpreter(tmp_path: Path) -> None:
-    """What cannot be run, and what is no Python, is said so."""
+NO_PYTHON = {
+    "/nowhere/python": "cannot run /nowhere/python: No such file or directory",
+    "/bin/cat": "exit 1 before the script's first line: is `python` (/bin/cat) Python 3.8 or newer",
+    "/bin/true": "exit 0 before the script's first line: is `python` (/bin/true) Python 3.8 or",
+}
+
+
+@pytest.mark.parametrize("python", NO_PYTHON)
+def test_check_with_no_interpreter(tmp_path: Path, python: str) -> None:
+    """A message says that a program cannot be run, or that it is no Python."""
     (tmp_path / "script.py").write_text("")
-    (line,) = check(settings(tmp_path, tmp_path / "script.py", "/nowhere/python"))
-    assert "cannot run /nowhere/python: No such file or directory" in line
-    (line,) = check(settings(tmp_path, tmp_path / "script.py", "/bin/cat"))
-    assert "exit 1" in line
+    (line,) = check(settings(tmp_path, tmp_path / "script.py", python))
+    assert NO_PYTHON[python] in line
 
 
-def test_check_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interpreter that hangs is killed, and named."""
-    monkeypatch.setattr("bgrscrpt_ioc.checker.TIMEOUT", 0.2)
-    hangs = tmp_path / "python"
-    hangs.write_text("#!/bin/sh\nsleep 1000\n")
-    hangs.chmod(0o755)
-    (line,) = check(settings(tmp_path, tmp_path / "script.py", str(hangs)))
-    assert "did not compile it within 0.2 s" in line
+def test_check_with_a_directory(tmp_path: Path) -> None:
+    """The directory of a virtual environment is no interpreter; the message names the one in it."""
+    (tmp_path / "script.py").write_text("")
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/python").symlink_to(sys.executable)
+    (line,) = check(settings(tmp_path, tmp_path / "script.py", str(tmp_path / "venv")))
+    assert f"is a directory: set `python` to {tmp_path}/venv/bin/python" in line
+
+
+def wrapper(tmp_path: Path, text: str) -> str:
+    """A shell script in place of an interpreter."""
+    (tmp_path / "script.py").write_text("")
+    path = tmp_path / "python"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+WRAPPERS = {
+    "hangs": ("sleep 1000", "did not check the script within 1 s"),
+    "eats all": (f'cat >/dev/null; exec {sys.executable} "$@"', "leaves its stdin to Python"),
+    "eats some": (f'head -c 1 >/dev/null; exec {sys.executable} "$@"', "has read its stdin"),
+    "too old": ("echo 'Unknown option: -I' >&2; exit 2", "a Python that is too old: set `python`"),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrappers_that_cannot_do(tmp_path: Path, name: str) -> None:
+    """A wrapper that hangs, reads stdin, or starts an old Python is named, and why."""
+    text, says = WRAPPERS[name]
+    (line,) = check(settings(tmp_path, tmp_path / "script.py", wrapper(tmp_path, text)), patience=1)
+    assert str(tmp_path / "python") in line or says in line
+    assert says in line
+
+
+CHATTY = ["echo 'activating base'", "printf 'activating base'", "printf '%4096s' x", "echo err >&2"]
+
+
+@pytest.mark.parametrize("before", CHATTY)
+def test_wrappers_that_print(tmp_path: Path, before: str) -> None:
+    """What a wrapper prints before Python, with or without a newline, does not confuse a check."""
+    python = wrapper(tmp_path, f'{before}; exec {sys.executable} "$@"')
+    assert check(settings(tmp_path, tmp_path / "script.py", python)) == []

@@ -1,4 +1,4 @@
-"""What scripts print reaches the IOC's stdout unchanged, and a dead stdout harms nobody."""
+"""What scripts print reaches the IOC's stdout unchanged, and a broken stdout does no harm."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from bgrscrpt_ioc.output.echo import Echo
 from bgrscrpt_ioc.output.loglines import NOTHING, Block
+from bgrscrpt_ioc.output.textlines import TextLines
 
 
 def block(raw: bytes) -> Block:
@@ -20,13 +21,13 @@ def block(raw: bytes) -> Block:
 
 
 class Pipe:
-    """A stdout of which the test holds the other end."""
+    """A stdout whose other end the test holds."""
 
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe()
 
     def read(self) -> bytes:
-        """All that was written; the writing end is closed for it."""
+        """Close the writing end; return all that was written."""
         os.close(self.write_end)
         data = b""
         while more := os.read(self.read_end, 1 << 16):
@@ -47,7 +48,7 @@ def pipe() -> Iterator[Pipe]:
 def test_lines_are_copied_byte_for_byte(pipe: Pipe) -> None:
     """With one instance stdout is what the script wrote: colours, invalid bytes, `IOC started`."""
     raw = b"IOC started\n\x1b[31m50%\r100%\xff\0\n\n"
-    echo = Echo(pipe.write_end, names=False)
+    echo = Echo(pipe.write_end, TextLines(names=False))
     echo.write("X", block(raw))
     echo.write("X", NOTHING)
     assert echo.close(60)
@@ -56,7 +57,7 @@ def test_lines_are_copied_byte_for_byte(pipe: Pipe) -> None:
 
 def test_lines_of_several_instances_are_named(pipe: Pipe) -> None:
     """With several instances each line begins with its instance's name."""
-    echo = Echo(pipe.write_end, names=True)
+    echo = Echo(pipe.write_end, TextLines(names=True))
     echo.write("BGRSCRPT_01", block(b"a\nb\n"))
     echo.write("BGRSCRPT_02", block(b"c\n"))
     assert echo.close(60)
@@ -64,8 +65,11 @@ def test_lines_of_several_instances_are_named(pipe: Pipe) -> None:
 
 
 def test_a_stalled_stdout_costs_counted_lines(pipe: Pipe) -> None:
-    """When nobody reads stdout, nothing waits for it; what did not fit is counted in its place."""
-    echo = Echo(pipe.write_end, names=False, limit=300_000)
+    """If nobody reads stdout, nothing waits for it.
+
+    Lines that did not fit are counted in their place.
+    """
+    echo = Echo(pipe.write_end, TextLines(names=False), limit=300_000)
     many = block((b"x" * 99 + b"\n") * 1000)
     for _ in range(5):
         echo.write("X", many)
@@ -78,9 +82,9 @@ def test_a_stalled_stdout_costs_counted_lines(pipe: Pipe) -> None:
 
 
 def test_a_stdout_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
-    """When whoever shares stdout made it non-blocking, no line is lost for that."""
+    """If stdout is non-blocking, because another program set it so, no line is lost."""
     os.set_blocking(pipe.write_end, False)
-    echo = Echo(pipe.write_end, names=False)
+    echo = Echo(pipe.write_end, TextLines(names=False))
     many = block((b"x" * 99 + b"\n") * 3000)
     echo.write("X", many)
     copied = b""
@@ -91,9 +95,9 @@ def test_a_stdout_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
 
 
 def test_a_closed_stdout_silences_the_echo(pipe: Pipe) -> None:
-    """When the reader of stdout is gone, output is dropped without error from then on."""
+    """When the reader of stdout has gone, output is dropped without an error."""
     os.close(pipe.read_end)
-    echo = Echo(pipe.write_end, names=False)
+    echo = Echo(pipe.write_end, TextLines(names=False))
     for _ in range(3):
         echo.write("X", block(b"a\n"))
     assert echo.close(60)
@@ -107,9 +111,9 @@ def passed(echo: Echo) -> None:
 
 
 def test_lines_lost_to_a_full_disk_are_counted(pipe: Pipe) -> None:
-    """Where stdout is a file on a full disk, what is missing is said as soon as there is room."""
+    """If stdout is a file on a full disk, missing lines are reported as soon as there is room."""
     stream = os.open("/dev/full", os.O_WRONLY)
-    echo = Echo(stream, names=True)
+    echo = Echo(stream, TextLines(names=True))
     echo.write("X", block(b"a\nb\n"))
     echo.write("X", block(b"c\n"))
     passed(echo)
@@ -122,10 +126,10 @@ def test_lines_lost_to_a_full_disk_are_counted(pipe: Pipe) -> None:
 
 
 def test_a_line_echoed_in_part_is_ended(pipe: Pipe, tmp_path: Path) -> None:
-    """What follows a line that was cut short by a full disk begins on a line of its own."""
+    """After a line that a full disk has cut short, the next text begins on a new line."""
     stream = os.open(tmp_path / "stdout", os.O_WRONLY | os.O_CREAT)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    echo = Echo(stream, names=False)
+    echo = Echo(stream, TextLines(names=False))
     resource.setrlimit(resource.RLIMIT_FSIZE, (7, before[1]))  # stands in for the full disk
     try:
         echo.write("X", block(b"one\ntwo two\nthree\n"))

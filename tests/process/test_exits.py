@@ -1,18 +1,20 @@
-"""Every way a script can end, or not begin, has its own truthful reason."""
+"""Every way in which a script can end, or fail to begin, has its own true reason."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+import zipapp
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.messages import ScriptBegan
-from bgrscrpt_ioc.spawn import SpawnError
+from bgrscrpt_ioc.process.messages import ScriptBegan
+from bgrscrpt_ioc.process.spawn import SpawnError
 from tests.process.scripts import Runner, interpreters
 
 ALL = interpreters()
@@ -73,7 +75,7 @@ async def test_ends(
 
 @pytest.mark.parametrize("version", SUPPORTED, ids=named)
 async def test_crash(script: Path, runner: Runner, version: tuple[int, int]) -> None:
-    """A segfault is told by its signal, with a dump that faulthandler prints."""
+    """A segfault is reported by its signal, with faulthandler's dump."""
     script.write_text("import faulthandler\nfaulthandler._sigsegv()\n")
     heard = await runner.run(script, SUPPORTED[version])
     assert heard.code == -signal.SIGSEGV
@@ -83,7 +85,7 @@ async def test_crash(script: Path, runner: Runner, version: tuple[int, int]) -> 
 
 @pytest.mark.parametrize("version", SUPPORTED, ids=named)
 async def test_what_began(script: Path, runner: Runner, version: tuple[int, int]) -> None:
-    """The first message tells pid, hash, version and interpreter of what runs."""
+    """The first message has pid, hash, version and interpreter of what runs."""
     script.write_text("import os\nprint(os.getpid())\n")
     heard = await runner.run(script, SUPPORTED[version])
     began = heard.messages[0]
@@ -96,7 +98,7 @@ async def test_what_began(script: Path, runner: Runner, version: tuple[int, int]
 
 @pytest.mark.parametrize("version", TOO_OLD, ids=named)
 async def test_too_old(script: Path, runner: Runner, version: tuple[int, int]) -> None:
-    """A Python older than 3.8 says so, in the log and as the error."""
+    """A Python older than 3.8 is reported, in the log and as the error."""
     script.write_text("print('never')\n")
     heard = await runner.run(script, TOO_OLD[version])
     assert heard.code == 2
@@ -107,7 +109,7 @@ async def test_too_old(script: Path, runner: Runner, version: tuple[int, int]) -
 
 
 async def test_no_file(script: Path, runner: Runner) -> None:
-    """A missing script ends as by hand: exit code 2, and it is named."""
+    """A missing script ends as by hand: it is named, and the exit code is 2."""
     heard = await runner.run(script)
     assert heard.code == 2
     assert heard.failure is not None
@@ -121,6 +123,16 @@ async def test_a_directory(tmp_path: Path, runner: Runner) -> None:
     heard = await runner.run(tmp_path, cwd=tmp_path)
     assert heard.code == 2
     assert b"Is a directory" in heard.text
+
+
+async def test_a_fifo_is_no_script(script: Path, runner: Runner) -> None:
+    """A FIFO or a device is refused before it is read, so nobody waits for it."""
+    os.mkfifo(script)
+    heard = await runner.run(script)
+    told = f"can't open file '{script}': [Errno 22] is a FIFO, a socket or a device, not a file"
+    assert (heard.code, heard.failure and heard.failure.error) == (2, told)
+    heard = await runner.run(Path("/dev/zero"), cwd=script.parent)
+    assert heard.code == 2
 
 
 async def test_a_file_that_cannot_be_read(script: Path, runner: Runner) -> None:
@@ -146,7 +158,7 @@ async def test_a_file_that_cannot_be_read(script: Path, runner: Runner) -> None:
     ],
 )
 async def test_no_interpreter(script: Path, runner: Runner, python: str, problem: str) -> None:
-    """What cannot be run is told at once, with what to do."""
+    """A program that cannot be run is reported at once, with what to do."""
     script.write_text("")
     with pytest.raises(SpawnError) as error:
         await runner.run(script, python.format(script=script))
@@ -156,21 +168,21 @@ async def test_no_interpreter(script: Path, runner: Runner, python: str, problem
 
 @pytest.mark.parametrize("python", ["/bin/true", "/bin/cat"])
 async def test_no_python(script: Path, runner: Runner, python: str) -> None:
-    """A program that is no Python never gets to the script, whatever its exit code says."""
+    """A program that is no Python never reaches the script, whatever its exit code is."""
     script.write_text("")
     heard = await runner.run(script, python)
     assert heard.messages == []
 
 
 async def test_no_working_directory(script: Path, runner: Runner) -> None:
-    """A working directory that is none is named."""
+    """A working directory that does not exist is named."""
     with pytest.raises(SpawnError, match="cwd /nowhere is not a directory"):
         await runner.run(script, cwd=Path("/nowhere"))
 
 
 @contextmanager
 def without_rights() -> Iterator[None]:
-    """Be somebody whom file modes keep out."""
+    """Become a user whom file modes keep out."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
@@ -184,7 +196,7 @@ def without_rights() -> Iterator[None]:
 async def test_a_working_directory_that_is_closed(
     tmp_path: Path, script: Path, runner: Runner, inner: str
 ) -> None:
-    """A working directory that we may not enter, or not even look for, is named."""
+    """A working directory that may not be entered or looked up is named."""
     closed = tmp_path / "closed"
     (closed / "inner").mkdir(parents=True)
     closed.chmod(0)
@@ -215,6 +227,36 @@ async def test_errors_in_one_line(script: Path, runner: Runner, text: str, error
 
 
 async def test_arguments_without_end(script: Path, runner: Runner) -> None:
-    """More arguments than a pipe holds are refused, not written in part."""
+    """More arguments than a pipe can hold are refused, not written in part."""
     with pytest.raises(SpawnError, match="too long"):
         await runner.run(script, sys.executable, *["x" * 1000] * 2000)
+
+
+async def test_what_is_no_file_of_python_is_told_with_the_remedy(
+    tmp_path: Path, runner: Runner
+) -> None:
+    """A package, a zip archive and UTF-16 are named; the remedies in the messages work."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__main__.py").write_text("import sys\nprint('main', sys.path[0])\n")
+    archive = tmp_path / "app.pyz"
+    zipapp.create_archive(package, archive)
+    wide = tmp_path / "wide.py"
+    wide.write_text("print(1)\n", encoding="utf-16")
+
+    heard = await runner.run(package)
+    assert f"set `script` to {package / '__main__.py'}" in heard.text.decode()
+    heard = await runner.run(package / "__main__.py")
+    assert heard.text.decode() == f"main {package}\n"
+
+    heard = await runner.run(archive)
+    assert heard.failure is not None
+    line = re.search("with the line `(.*)`", heard.failure.error)
+    assert line is not None
+    (tmp_path / "runs.py").write_text(line[1])
+    heard = await runner.run(tmp_path / "runs.py")
+    assert heard.text.decode() == f"main {archive}\n"
+
+    heard = await runner.run(wide)
+    assert heard.failure is not None
+    assert "save it as UTF-8 (wide.py:1)" in heard.failure.error

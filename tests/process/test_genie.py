@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.messages import Registered
+from bgrscrpt_ioc.process.messages import Registered
+from tests.process.genie import PYTHON
 from tests.process.scripts import Runner
-
-PYTHON = Path(sys.prefix, "genie", "bin", "python")
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def genie_python() -> str:
 async def test_a_script_with_genie(
     tmp_path: Path, runner: Runner, genie_python: str, order: str
 ) -> None:
-    """It imports the real genie_python and registers, in either order, and goes on."""
+    """A script imports the real genie_python and registers, in either order, and goes on."""
     script = tmp_path / "script.py"
     lines = ["from genie_python import genie as g", "register('X')"]
     if order == "registration first":

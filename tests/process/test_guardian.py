@@ -1,4 +1,4 @@
-"""The guardian: it does nothing until the IOC is gone, and then leaves nothing of its scripts."""
+"""The guardian does nothing until the IOC is gone, and then kills all of its scripts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.guard import GUARDIAN, Guardian
-from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.posix_mark import inherited, mark_of
+from bgrscrpt_ioc.host.posix.guardian import PROGRAM, Guardian
+from bgrscrpt_ioc.host.posix.mark import inherited, mark_of
+from bgrscrpt_ioc.host.system import Reaper
 from tests.process.scripts import alive
 
 MARK = f"BGRSCRPT_RUN=test{os.getpid()}.1/"
@@ -24,7 +24,7 @@ SLEEPER = "import os; print(os.getpid(), flush=True); input()"
 
 
 class Sleeper:
-    """A process that waits, as the leader of a session if it is to be one."""
+    """A process that waits; with `leads`, the leader of a session of its own."""
 
     def __init__(self, stack: ExitStack, cookie: str = "", *, leads: bool = False) -> None:
         environ = dict(os.environ)
@@ -58,7 +58,7 @@ def test_it_kills_what_it_was_told_of_and_what_is_marked(stack: ExitStack) -> No
     marked = Sleeper(stack, MARK + "5064/X/1")
     other = Sleeper(stack, MARK.replace(".1/", ".2/") + "5064/X/1")
     guardian = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE
+        [sys.executable, "-I", "-S", str(PROGRAM), MARK], stdin=subprocess.PIPE
     )
     lines = f"+{told.process.pid} 7\n+{closed.process.pid} 8\n-{closed.process.pid}\n"
     guardian.communicate(lines.encode(), timeout=30)
@@ -69,33 +69,48 @@ def test_it_kills_what_it_was_told_of_and_what_is_marked(stack: ExitStack) -> No
 
 
 def test_it_kills_what_has_inherited_a_mark(stack: ExitStack) -> None:
-    """Who is in no session of ours, and shows no cookie, is known by what exec passes on."""
+    """A process outside our sessions, without our cookie, is known by its inherited mark."""
     mark = mark_of(f"test{os.getpid()}/X/1")
     leader = Sleeper(stack, leads=True)
     with inherited(mark):
         hidden = Sleeper(stack, leads=True)
     other = Sleeper(stack, leads=True)
     guardian = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE
+        [sys.executable, "-I", "-S", str(PROGRAM), MARK], stdin=subprocess.PIPE
     )
     guardian.communicate(f"+{leader.process.pid} {mark}\n".encode(), timeout=30)
     assert (guardian.returncode, hidden.process.wait(30)) == (0, -9)
     assert alive(other.process.pid)
 
 
-def test_it_ends_when_there_is_nothing_to_kill() -> None:
-    """An IOC that ended well leaves it nothing to do."""
+def test_it_ends_control_groups_that_came_later(tmp_path: Path) -> None:
+    """A group that it is told of is removed as those are that it was started with."""
+    groups = [tmp_path / "first one", tmp_path / "later one"]
+    for group in groups:
+        group.mkdir()
     guardian = subprocess.run(
-        [sys.executable, "-I", "-S", str(GUARDIAN), MARK], input=b"", timeout=30, check=False
+        [sys.executable, "-I", "-S", str(PROGRAM), MARK, str(groups[0])],
+        input=f"={groups[1]}\n".encode(),
+        timeout=30,
+        check=False,
+    )
+    assert guardian.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_when_there_is_nothing_to_kill() -> None:
+    """After an IOC that ended normally the guardian ends and kills nothing."""
+    guardian = subprocess.run(
+        [sys.executable, "-I", "-S", str(PROGRAM), MARK], input=b"", timeout=30, check=False
     )
     assert guardian.returncode == 0
 
 
 def test_it_outlives_the_signals_that_end_the_ioc(stack: ExitStack) -> None:
-    """SIGINT, SIGTERM and SIGHUP, which may be sent to all, do not keep it from its work."""
+    """SIGINT, SIGTERM and SIGHUP, which may be sent to all processes, do not stop it."""
     told = Sleeper(stack, leads=True)
     guardian = stack.enter_context(
-        subprocess.Popen([sys.executable, "-I", "-S", str(GUARDIAN), MARK], stdin=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-I", "-S", str(PROGRAM), MARK], stdin=subprocess.PIPE)
     )
     numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     deadline = time.monotonic() + 30
@@ -108,14 +123,14 @@ def test_it_outlives_the_signals_that_end_the_ioc(stack: ExitStack) -> None:
 
 
 def ignores(pid: int, numbers: tuple[int, ...]) -> bool:
-    """Whether a process ignores all these signals."""
+    """Return whether a process ignores all these signals."""
     status = Path(f"/proc/{pid}/status").read_text()
     mask = int(status.partition("SigIgn:")[2].split()[0], 16)
     return all(mask >> (number - 1) & 1 for number in numbers)
 
 
 async def test_it_is_started_again_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    """One that has lived a while has a successor without delay, told of what it was told."""
+    """A guardian that has lived for a while is replaced at once; the new one is told the same."""
     reaper = Reaper()
     reaper.start()
     guardian = Guardian(reaper, f"test{os.getpid()}.3")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.messages import Progressed, Registered
+from bgrscrpt_ioc.process.messages import Progressed, Registered
 from tests.process.scripts import Heard, Runner, interpreters
 
 SUPPORTED = {version: path for version, path in interpreters().items() if version >= (3, 8)}
@@ -46,7 +46,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def real(directory: Path, helpers: str = WORKING_HELPERS) -> Path:
-    """A `server_common` with the real one's shape, in this directory."""
+    """Make a `server_common` that is built like the real one, in this directory."""
     package = directory / "server_common"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -56,7 +56,7 @@ def real(directory: Path, helpers: str = WORKING_HELPERS) -> Path:
 
 
 def names(heard: Heard) -> list[str]:
-    """What was registered."""
+    """Return the names that were registered."""
     return [each.ioc_name for each in heard.messages if isinstance(each, Registered)]
 
 
@@ -65,7 +65,7 @@ def names(heard: Heard) -> list[str]:
 async def test_however_it_is_imported(
     script: Path, runner: Runner, way: str, where: str, tmp_path: Path
 ) -> None:
-    """All ways of importing it, with the real package in the kit, installed, or nowhere."""
+    """All ways to import it work, with the real package in the kit, installed, or missing."""
     script.write_text(PREAMBLE + CALLS[way] + "\nprint('goes on')\n")
     env, search_path = {}, ()
     if where == "kit":
@@ -92,7 +92,7 @@ async def test_kit_root_as_windows_writes_it(
 
 
 async def test_kit_root_unset(script: Path, runner: Runner) -> None:
-    """Without a kit KIT_ROOT and EPICS_KIT_ROOT name a directory that exists and holds nothing."""
+    """Without a kit, KIT_ROOT and EPICS_KIT_ROOT name a directory that exists and is empty."""
     script.write_text(
         PREAMBLE + CALLS["import"] + "\nassert os.path.isdir(os.environ['EPICS_KIT_ROOT'])\n"
     )
@@ -101,7 +101,7 @@ async def test_kit_root_unset(script: Path, runner: Runner) -> None:
 
 
 async def test_other_names_are_the_real_ones(script: Path, runner: Runner, tmp_path: Path) -> None:
-    """MACROS and the like come from the real module, loaded when first asked for."""
+    """MACROS and other names come from the real module, which is loaded when first used."""
     script.write_text(
         PREAMBLE
         + "from server_common.helpers import register_ioc_start\nprint('not yet')\n"
@@ -116,7 +116,7 @@ async def test_other_names_are_the_real_ones(script: Path, runner: Runner, tmp_p
 
 
 async def test_what_the_real_module_lacks(script: Path, runner: Runner, tmp_path: Path) -> None:
-    """A real module that cannot be loaded matters only to those who ask for its names."""
+    """A real module that cannot be loaded matters only to scripts that use its names."""
     site = str(real(tmp_path / "site", REAL_HELPERS))
     script.write_text(PREAMBLE + CALLS["from helpers import"] + "\nprint('fine')\n")
     heard = await runner.run(script, search_path=(site,))
@@ -127,7 +127,7 @@ async def test_what_the_real_module_lacks(script: Path, runner: Runner, tmp_path
 
 
 async def test_no_real_module_at_all(script: Path, runner: Runner) -> None:
-    """Other names of a module that is nowhere are an ImportError that says so."""
+    """If the real module is missing, its names raise an ImportError that says so."""
     script.write_text("from server_common.helpers import MACROS\n")
     heard = await runner.run(script)
     assert b"ImportError: cannot import name 'MACROS' from 'server_common.helpers'" in heard.text
@@ -144,7 +144,7 @@ async def test_no_real_module_at_all(script: Path, runner: Runner) -> None:
     ],
 )
 async def test_wherever_it_is_called(script: Path, runner: Runner, body: str) -> None:
-    """Twice, from a thread, at exit, before an exception, from a forked child."""
+    """It works when called twice, in a thread, at exit, before an exception, in a forked child."""
     script.write_text("from server_common.helpers import register_ioc_start as r\n" + body)
     heard = await runner.run(script)
     calls = [each for each in heard.messages if isinstance(each, Registered)]
@@ -158,7 +158,7 @@ async def test_wherever_it_is_called(script: Path, runner: Runner, body: str) ->
 async def test_children_of_multiprocessing(
     script: Path, runner: Runner, method: str, version: tuple[int, int]
 ) -> None:
-    """A child with a fresh interpreter is followed there, with every interpreter."""
+    """It works in a child with a new interpreter, with every Python of this machine."""
     script.write_text(
         "import multiprocessing as mp\n"
         "from server_common.helpers import register_ioc_start\n"
@@ -172,7 +172,7 @@ async def test_children_of_multiprocessing(
 
 
 async def test_pv_database(script: Path, runner: Runner) -> None:
-    """The PVs of the call arrive, and values that JSON has not as their text."""
+    """The PVs of the call arrive, and values that JSON does not have as their text."""
     script.write_text(
         "from server_common.helpers import register_ioc_start\n"
         "pvs = {'A': {'type': 'ai', 'description': 'größe', 'info_field': {'archive': ''}},\n"
@@ -188,7 +188,7 @@ async def test_pv_database(script: Path, runner: Runner) -> None:
 
 
 async def test_a_call_that_cannot_be_forwarded(script: Path, runner: Runner) -> None:
-    """What cannot be told to the IOC is told to the user; the call does not raise."""
+    """If a call cannot be sent to the IOC, the user is told, and the call does not raise."""
     script.write_text(
         "from server_common.helpers import register_ioc_start\n"
         "pvs = {}\npvs['itself'] = pvs\nregister_ioc_start('X', pvs)\nprint('goes on')\n"
@@ -199,7 +199,7 @@ async def test_a_call_that_cannot_be_forwarded(script: Path, runner: Runner) -> 
 
 
 async def test_values_that_json_has_not(script: Path, runner: Runner) -> None:
-    """Keys of any kind, tuples, infinities, enums and subclasses of text arrive as they read."""
+    """Keys of any kind, tuples, infinities, enums and subclasses of text arrive as they print."""
     script.write_text(
         "from server_common.helpers import register_ioc_start\n"
         "import enum\n"
@@ -214,7 +214,7 @@ async def test_values_that_json_has_not(script: Path, runner: Runner) -> None:
 
 
 async def test_a_daemon_that_has_closed_all(script: Path, runner: Runner) -> None:
-    """Where neither the IOC nor the user can be told anything, the call still returns."""
+    """If neither the IOC nor the user can be told anything, the call still returns."""
     script.write_text(
         "import os\nfrom server_common.helpers import register_ioc_start\n"
         "os.closerange(0, 1024)\nos._exit(0 if register_ioc_start('X') is None else 1)\n"
@@ -240,7 +240,7 @@ register_ioc_start("X")
 
 
 async def test_an_editable_install(script: Path, runner: Runner, tmp_path: Path) -> None:
-    """A real package that only a finder of its own finds, as `pip install -e` leaves it."""
+    """A real package that only its own finder finds (as after `pip install -e`) is found."""
     site = real(tmp_path / "site")
     script.write_text(EDITABLE.format(site=str(site)))
     heard = await runner.run(script)
@@ -251,7 +251,7 @@ async def test_an_editable_install(script: Path, runner: Runner, tmp_path: Path)
 async def test_real_modules_that_import_each_other(
     script: Path, runner: Runner, tmp_path: Path
 ) -> None:
-    """A module that the real `helpers` imports may take from it what it has by then."""
+    """A module that the real `helpers` imports may use what `helpers` has defined by then."""
     helpers = "MACROS = {}\nfrom .other import VALUE\n"
     site = real(tmp_path / "site", helpers)
     (site / "server_common" / "other.py").write_text(
@@ -264,7 +264,7 @@ async def test_real_modules_that_import_each_other(
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 async def test_children_of_children(script: Path, runner: Runner, method: str) -> None:
-    """The hook follows to whatever depth fresh interpreters are started."""
+    """The hook works in children of children with new interpreters."""
     script.write_text(
         "import multiprocessing as mp\n"
         "def deep():\n"
@@ -284,7 +284,7 @@ async def test_children_of_children(script: Path, runner: Runner, method: str) -
 async def test_the_real_module_is_asked_by_name_only(
     script: Path, runner: Runner, tmp_path: Path
 ) -> None:
-    """What inspects all modules (reload, getsource, dir) does not load the real one."""
+    """Code that inspects all modules (reload, getsource, dir) does not load the real one."""
     script.write_text(
         "import importlib, inspect\nfrom server_common import helpers\n"
         "importlib.reload(helpers)\ndir(helpers)\ninspect.getmodule(inspect.currentframe())\n"

@@ -1,4 +1,4 @@
-"""Of an instance's log files the oldest go, and nobody else's ever do."""
+"""The oldest log files of an instance are deleted, and never those of others."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def test_the_last_part_of_the_day_is_continued(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_line_is_ended(tmp_path: Path) -> None:
-    """What a power cut left without a newline is not continued by another line."""
+    """After a line that a power cut has interrupted, the next text begins on a new line."""
     (tmp_path / "X-20261122.log").write_bytes(b"half a li")
     assert opened(LogDirectory(tmp_path, "X")).read_bytes() == b"half a li\n"
 
 
 def test_old_files_go(tmp_path: Path) -> None:
-    """Files of the newest `keep_days` days before today are kept, and those of days to come."""
+    """Files of the newest `keep_days` days before today are kept, and those with later dates."""
     for day in ("20261122", "20261120", "20261119", "20261118", "20251122", "20261123"):
         (tmp_path / f"X-{day}.log").touch()
     LogDirectory(tmp_path, "X", keep_days=2).prune(TODAY, tmp_path / "X-20261122.log")
@@ -101,7 +101,7 @@ def test_old_files_go(tmp_path: Path) -> None:
 
 
 def test_the_oldest_files_go_when_they_are_too_much(tmp_path: Path) -> None:
-    """Of all but the file in use, the newest stay that leave room for it to grow."""
+    """The newest files stay that leave the current file room to grow; older ones are deleted."""
     order = ["20261120.log", "20261120.2.log", "20261121.log", "20261122.log", "20261122.9.log"]
     for name in [*order, "20261122.10.log"]:
         (tmp_path / f"X-{name}").write_bytes(bytes(100))
@@ -110,8 +110,29 @@ def test_the_oldest_files_go_when_they_are_too_much(tmp_path: Path) -> None:
     assert names(tmp_path) == {f"X-{name}" for name in [*order[2:], "20261122.10.log"]}
 
 
+def test_old_files_of_an_earlier_version_go(tmp_path: Path) -> None:
+    """Files named without the prefix count as the instance's, unless another IOC uses them."""
+    days = ("20261115", "20261116", "20261117")
+    for name in [f"X-{day}.log" for day in days] + ["TE.X-20261122.log", "TE.X-20261120.log"]:
+        (tmp_path / name).write_bytes(bytes(100))
+    directory = LogDirectory(tmp_path, "TE.X", keep_days=2, former="X")
+    assert [found.name for found in directory.segments()] == [
+        "TE.X-20261120.log",
+        "TE.X-20261122.log",
+    ]
+    (tmp_path / "X-20261121.log").touch()  # an IOC without a prefix wrote it yesterday
+    directory.prune(TODAY, tmp_path / "TE.X-20261122.log")
+    assert len(names(tmp_path)) == 6
+    (tmp_path / "X-20261121.log").unlink()
+    directory.prune(TODAY, tmp_path / "TE.X-20261122.log")
+    assert names(tmp_path) == {"TE.X-20261122.log", "TE.X-20261120.log", "X-20261117.log"}
+    by_size = LogDirectory(tmp_path, "TE.X", keep_bytes=250, former="X")
+    by_size.prune(TODAY, tmp_path / "TE.X-20261122.log")
+    assert names(tmp_path) == {"TE.X-20261122.log", "TE.X-20261120.log"}
+
+
 def test_without_limits_all_is_kept(tmp_path: Path) -> None:
-    """0 days and 0 bytes are no limits, for a file neither."""
+    """With 0 days and 0 bytes nothing is deleted, and a file has no limit."""
     (tmp_path / "X-19990101.log").write_bytes(bytes(1000))
     directory = LogDirectory(tmp_path, "X")
     directory.prune(TODAY, tmp_path / "X-20261122.log")
@@ -120,7 +141,7 @@ def test_without_limits_all_is_kept(tmp_path: Path) -> None:
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
-    """Whatever is not exactly one of this instance's names is neither counted nor deleted."""
+    """Files whose names are not exactly this instance's are neither counted nor deleted."""
     others = {
         "X-20200101.log.gz", "X-20200101.log.1", "X-20200101.0.log", "X-20200101.01.log",
         "X-20201301.log", "X-2020-01-01.log", "XX-20200101.log", "X_2-20200101.log",
@@ -138,7 +159,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_is_known_by_what_it_is(tmp_path: Path) -> None:
-    """A file that was renamed, replaced or deleted is no more at its path."""
+    """A file that was renamed, replaced or deleted is not at its path any more."""
     path = tmp_path / "file"
     with path.open("wb") as file:
         assert is_at(path, file.fileno())
@@ -149,7 +170,7 @@ def test_a_file_is_known_by_what_it_is(tmp_path: Path) -> None:
 
 
 def test_what_another_appended_is_not_cut_off(tmp_path: Path) -> None:
-    """A failure before the first byte is returned, and takes nothing away."""
+    """A failure before the first byte is returned, and removes nothing from the file."""
     path = tmp_path / "file"
     path.write_bytes(b"of another\n")
     descriptor = os.open(path, os.O_RDONLY)

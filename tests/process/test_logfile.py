@@ -1,4 +1,4 @@
-"""Output on a good disk: all of it, in order, each line in the file of its day."""
+"""On a good disk, all output is in the file of its day, in order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_each_line_is_stamped(tmp_path: Path, logs: Logs, writer: Writer) -> Non
     written(writer)
     stamp = STAMP.encode()
     assert (tmp_path / "log" / TODAY).read_bytes() == (
-        stamp + b"a\n" + stamp + b"\x1b[31m50%\r100%\xff\n" + stamp + b"--- stopped by alice\n"
+        stamp + b"a\n" + stamp + b"\x1b[31m50%\r100%\xff\n" + stamp + b"--- stopped by\\nalice\n"
     )
     assert (log.dropped, log.problem) == (0, "")
 
@@ -28,7 +28,7 @@ def test_each_line_is_stamped(tmp_path: Path, logs: Logs, writer: Writer) -> Non
 def test_the_file_is_known_before_the_first_line(
     tmp_path: Path, logs: Logs, writer: Writer
 ) -> None:
-    """`prepare` opens today's file, so that its path and a problem with it are seen at once."""
+    """`prepare` opens today's file, so that its path or a problem with it is known at once."""
     good, bad = logs(), logs(Path("/dev/null/log"))
     for log in (good, bad):
         log.prepare(WHEN)
@@ -50,7 +50,7 @@ def test_each_day_has_its_file(tmp_path: Path, logs: Logs, writer: Writer) -> No
 
 
 def test_a_new_day_drops_old_ones(tmp_path: Path, logs: Logs, writer: Writer) -> None:
-    """Files older than `keep_days` go when the next day's is opened."""
+    """When the next day's file is opened, files older than `keep_days` are deleted."""
     log = logs(keep_days=1)
     for days in (0, 1, 2):
         log.write(block("a"), (MOMENT + timedelta(days)).timestamp())
@@ -64,7 +64,10 @@ def test_a_new_day_drops_old_ones(tmp_path: Path, logs: Logs, writer: Writer) ->
 def test_a_flood_of_one_day_stays_within_its_limit(
     tmp_path: Path, logs: Logs, writer: Writer
 ) -> None:
-    """Today's output is split in parts of which the oldest go; the newest lines are all there."""
+    """Output of one day is split into parts.
+
+    The oldest are deleted, and the newest lines are there.
+    """
     log = logs(keep_mb=0.1)
     for start in range(0, 10_000, 100):
         log.write(numbered(start, start + 100), WHEN)
@@ -80,7 +83,7 @@ def test_a_flood_of_one_day_stays_within_its_limit(
 
 
 def test_changes_are_told(tmp_path: Path, writer: Writer) -> None:
-    """`on_change` is called when path, problem or count changed, and not for each line."""
+    """`on_change` is called when path, problem or count have changed, and not for each line."""
     seen: list[tuple[str, str, int]] = []
     log = LogFile(
         tmp_path / "log",
@@ -105,7 +108,7 @@ def test_changes_are_told(tmp_path: Path, writer: Writer) -> None:
 def test_a_script_faster_than_the_disk_loses_nothing(
     tmp_path: Path, logs: Logs, writer: Writer
 ) -> None:
-    """Who pauses while the log is behind can write far more than the queue holds."""
+    """A script that pauses while the log is behind can write far more than the queue holds."""
     log = logs()
     flood = numbered(0, 20_000)
     for _ in range(100):
@@ -118,7 +121,7 @@ def test_a_script_faster_than_the_disk_loses_nothing(
 
 
 def test_instances_share_a_directory_and_a_writer(tmp_path: Path, writer: Writer) -> None:
-    """The lines of three instances written at once are each in their own file, in order."""
+    """Lines that three instances write at once are each in their own file, in order."""
     logs = [LogFile(tmp_path, name, writer) for name in ("X", "X_2", "X_22")]
     for start in range(0, 5000, 50):
         for log in logs:

@@ -1,4 +1,4 @@
-"""Output on bad disks: whole lines in order, or counted to the line; good again by itself."""
+"""On bad disks, output is whole lines in order, or counted exactly, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.process.logfiles import TODAY, WHEN, Logs, block, numbered, text, wri
 def test_a_deleted_directory_is_made_again(
     tmp_path: Path, logs: Logs, writer: Writer, patience: float
 ) -> None:
-    """When files or their directory are deleted, the next line is in a new one: at once."""
+    """If a file or its directory is deleted, the next line is in a new one at once."""
     log = logs(patience=patience)
     log.write(block("before"), WHEN)
     written(writer)
@@ -31,7 +31,7 @@ def test_a_deleted_directory_is_made_again(
 
 
 def test_rotation_by_another_program_is_noticed(tmp_path: Path, logs: Logs, writer: Writer) -> None:
-    """When the file is renamed, lines go to a new one under the old name."""
+    """If the file is renamed, lines go to a new one with the old name."""
     log = logs()
     log.write(block("before"), WHEN)
     written(writer)
@@ -45,7 +45,7 @@ def test_rotation_by_another_program_is_noticed(tmp_path: Path, logs: Logs, writ
 def test_the_path_is_not_looked_at_for_each_line(
     tmp_path: Path, logs: Logs, writer: Writer
 ) -> None:
-    """A renamed file takes lines until the next look; then none is lost either."""
+    """A renamed file gets lines until the next look; no line is lost."""
     log = logs(patience=3600)
     log.write(block("1"), WHEN)
     log.write(block("2"), WHEN)
@@ -59,7 +59,7 @@ def test_the_path_is_not_looked_at_for_each_line(
 def test_truncation_by_another_program_leaves_no_hole(
     tmp_path: Path, logs: Logs, writer: Writer
 ) -> None:
-    """A file emptied in place (logrotate's copytruncate) goes on at its beginning."""
+    """After a file is emptied in place (logrotate's copytruncate), lines begin at its beginning."""
     log = logs()
     log.write(block("before"), WHEN)
     written(writer)
@@ -72,7 +72,7 @@ def test_truncation_by_another_program_leaves_no_hole(
 def test_a_fifo_in_place_of_the_file_is_refused_until_it_is_gone(
     tmp_path: Path, logs: Logs, writer: Writer
 ) -> None:
-    """What is no file is not waited for; its lines count as dropped, and the file says so later."""
+    """A FIFO is not waited for; its lines count as dropped, and the file says so later."""
     (tmp_path / "log").mkdir()
     path = tmp_path / "log" / TODAY
     os.mkfifo(path)
@@ -93,7 +93,7 @@ def test_a_fifo_in_place_of_the_file_is_refused_until_it_is_gone(
 def test_after_a_failure_it_waits_before_it_tries_again(
     tmp_path: Path, logs: Logs, writer: Writer
 ) -> None:
-    """A failing disk is not tried for every line; the lines between are dropped and counted."""
+    """A failing disk is not tried for every line; the lines meanwhile are dropped and counted."""
     path = tmp_path / "log"
     path.touch()
     log = logs(patience=3600)
@@ -109,7 +109,7 @@ def test_after_a_failure_it_waits_before_it_tries_again(
 def test_a_full_disk_costs_counted_lines_and_nothing_else(
     small_disk: Path, logs: Logs, writer: Writer
 ) -> None:
-    """On a full disk whole lines are kept as long as they fit; the rest is counted to the line."""
+    """On a full disk, whole lines are kept while they fit, and the rest is counted exactly."""
     log = logs(small_disk)
     log.write(numbered(0, 1), WHEN)
     written(writer)
@@ -139,11 +139,14 @@ def test_a_full_disk_costs_counted_lines_and_nothing_else(
 def test_a_stalled_disk_blocks_nobody_and_costs_counted_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the disk hangs, `write` and `close` return; what does not fit the queue is counted."""
+    """While the disk hangs, `write` and `close` return.
+
+    Lines that do not fit the queue are counted.
+    """
     hangs, released = threading.Event(), threading.Event()
 
     def hang(descriptor: int, lines: bytes) -> tuple[int, OSError | None]:
-        """Stands in for a write to a disk that hangs."""
+        """A write to a disk that hangs."""
         hangs.set()
         assert released.wait(60)
         return append(descriptor, lines)
@@ -180,13 +183,13 @@ def test_a_stalled_disk_blocks_nobody_and_costs_counted_lines(
 def test_old_files_that_cannot_be_deleted_are_a_problem_not_a_loss(
     tmp_path: Path, logs: Logs, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lines are kept while retention fails, and the problem names the file."""
+    """Lines are kept while old files cannot be deleted, and the problem names the file."""
     (tmp_path / "log").mkdir()
     old = tmp_path / "log" / "X-20200101.log"
     old.touch()
 
     def refuse(path: Path, missing_ok: bool = False) -> None:
-        """Stands in for an immutable file: root may delete all others."""
+        """An immutable file: root may delete all others."""
         assert missing_ok
         raise PermissionError(1, "Operation not permitted", str(path))
 

@@ -89,7 +89,7 @@ print("as on Windows")
 
 @pytest.fixture
 def instrument(tmp_path: Path) -> Path:
-    r"""What `C:\Instrument` shall mean."""
+    r"""The directory of this host for `C:\Instrument`."""
     scripts = tmp_path / "instrument" / "scripts"
     muon = (
         scripts / "technique" / "muon"
@@ -119,7 +119,7 @@ def path_map(instrument: Path) -> dict[str, str]:
 async def test_the_documentations_imports(
     runner: Runner, script: Path, instrument: Path, python: str
 ) -> None:
-    """They find modules, packages and namespace packages; `sys.path` is as the script made it."""
+    """Modules, packages and namespace packages are found; `sys.path` is as the script made it."""
     script.write_text(DOCUMENTATION)
     heard = await runner.run(script, python, path_map=path_map(instrument))
     scripts = instrument / "scripts"
@@ -131,7 +131,7 @@ async def test_the_documentations_imports(
 
 @EVERY_PYTHON
 async def test_files(runner: Runner, script: Path, instrument: Path, python: str) -> None:
-    """`open`, `os`, `os.path`, `pathlib`, `shutil`, `tempfile` do there what they do anywhere."""
+    """`open`, `os`, `os.path`, `pathlib`, `shutil`, `tempfile` work on mapped paths too."""
     script.write_text(FILES)
     heard = await runner.run(script, python, path_map=path_map(instrument))
     assert heard.text.decode() == "as on Windows\n"
@@ -144,7 +144,7 @@ async def test_files(runner: Runner, script: Path, instrument: Path, python: str
 
 
 async def test_the_order_of_the_import_path(runner: Runner, script: Path, instrument: Path) -> None:
-    """A mapped entry counts where it stands in `sys.path`, neither before nor behind the others."""
+    """A mapped entry counts at its place in `sys.path`, neither before nor behind the others."""
     (script.parent / "single.py").touch()
     script.write_text(r"""
 import sys
@@ -165,7 +165,7 @@ print(single.__file__)
 async def test_children_of_multiprocessing(
     runner: Runner, script: Path, instrument: Path, method: str
 ) -> None:
-    """They have the map too, those with an interpreter of their own included."""
+    """Children of multiprocessing have the map too, also those with an interpreter of their own."""
     script.write_text(rf"""
 import multiprocessing, os, sys
 sys.path.insert(0, r"C:\Instrument\scripts")
@@ -180,18 +180,23 @@ if __name__ == "__main__":
     assert heard.text.decode() == f"(['scripts'], '{instrument}/scripts/single.py')\n"
 
 
-async def test_a_spare_interpreter(runner: Runner, script: Path, instrument: Path) -> None:
-    """A script that gets an interpreter with modules imported ahead has its map too."""
+async def test_an_interpreter_that_has_waited(
+    runner: Runner, script: Path, instrument: Path
+) -> None:
+    """A script whose interpreter has imported modules ahead has its map too."""
     script.write_text(
         DOCUMENTATION + "import shutil\nprint(shutil.disk_usage(r'C:\\Instrument')[0] > 0)"
     )
-    heard = await runner.run_from_spare(script, ("shutil",), path_map=path_map(instrument))
+    heard = await runner.run_after_a_check(script, ("shutil",), path_map=path_map(instrument))
     assert heard.text.decode().endswith("True\nTrue\n"), heard.text
 
 
 @EVERY_PYTHON
 async def test_a_script_that_does_not_ask(runner: Runner, script: Path, python: str) -> None:
-    """Without the setting nothing is there; with it, a script without such paths sees no change."""
+    """Without the setting nothing is different.
+
+    With it, scripts without such paths see no change.
+    """
     script.write_text(
         "import os, posix, sys\nprint(os.stat is posix.stat, open, len(sys.path_hooks),"
         " '_bgrscrpt_paths' in sys.modules)\n"
@@ -216,7 +221,7 @@ async def test_what_is_not_there(runner: Runner, script: Path, instrument: Path)
 
 
 async def test_what_is_out_of_reach(runner: Runner, script: Path, instrument: Path) -> None:
-    """What decision 12 says does not work; when this fails, that page has to change."""
+    """What decision 12 says does not work, does not. If this fails, that page must change."""
     script.write_text(r"""
 import importlib.util, io, os, pathlib, sqlite3, subprocess
 SINGLE = r"C:\Instrument\scripts\single.py"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -12,9 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bgrscrpt_ioc.events import Sign
-from bgrscrpt_ioc.messages import Said
-from bgrscrpt_ioc.pipe import CHUNK
+from bgrscrpt_ioc.host.posix.oom import OutOfMemory
+from bgrscrpt_ioc.host.posix.pipe import CHUNK
+from bgrscrpt_ioc.host.system import on_end_asked
+from bgrscrpt_ioc.lifecycle.events import Sign
+from bgrscrpt_ioc.process.messages import Said
 from tests.process.scripts import DEADLINE, Runner, alive
 
 DAEMON = """
@@ -149,7 +150,7 @@ while time.monotonic() < end:
     script.write_text(bomb)
     process, heard = runner.launch(script)
     await heard.until_printed(b"tick")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         while len(process.tree()) < 20:
             await asyncio.sleep(0)
     process.send(Sign.KILL)
@@ -218,23 +219,21 @@ async def test_a_forger_is_no_script(script: Path, runner: Runner) -> None:
 
 
 async def test_a_stop_before_the_script_begins(script: Path, runner: Runner) -> None:
-    """Stopped while its file is still read, it ends at once, and without a traceback of ours."""
-    os.mkfifo(script)  # whose reader waits for a writer
+    """Stopped while it is still compiled, it ends at once, and without a traceback of ours."""
+    script.write_text("(" * 50 + "[1]\n" * 2_000_000)  # read at once, compiled for seconds
     process, heard = runner.launch(script)
-    writer = await opened(script)
+    async with asyncio.timeout(DEADLINE):
+        while reads_until_now(process.pid) < script.stat().st_size:
+            await asyncio.sleep(0.001)
     process.send(Sign.INTERRUPT)
     await heard.until("has_exited")
-    os.close(writer)
     assert (heard.reason, heard.text, heard.messages) == ("SIGINT", b"", [])
 
 
-async def opened(fifo: Path) -> int:
-    """Open it for writing as soon as somebody reads it."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            with contextlib.suppress(OSError):
-                return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-            await asyncio.sleep(0.005)
+def reads_until_now(pid: int) -> int:
+    """How many bytes a process has read since its start."""
+    io = Path(f"/proc/{pid}/io").read_text()
+    return int(io.partition("rchar: ")[2].split()[0])
 
 
 async def test_signals_that_the_ioc_ignores(script: Path, runner: Runner) -> None:
@@ -252,6 +251,78 @@ async def test_signals_that_the_ioc_ignores(script: Path, runner: Runner) -> Non
             signal.signal(number, handler)
     await heard.until("has_exited")
     assert heard.text.decode() == f"{[int(signal.SIGPIPE), int(signal.SIGXFSZ)]}\n"
+
+
+async def test_shared_memory_is_freed(script: Path, runner: Runner) -> None:
+    """Killed by force, a script leaves no shared memory: multiprocessing's tracker ends last."""
+    script.write_text(
+        "import time\nfrom multiprocessing import shared_memory\n"
+        "segment = shared_memory.SharedMemory(create=True, size=1000)\n"
+        "print(segment.name, flush=True)\ntime.sleep(1000)\n"
+    )
+    process, heard = runner.launch(script)
+    await heard.until_printed(b"\n")
+    segment = Path("/dev/shm", heard.text.decode().strip())  # noqa: S108 - where the kernel has it
+    assert segment.exists()
+    process.send(Sign.KILL)
+    await heard.until("is_cleared")
+    assert not segment.exists()
+
+
+async def test_a_launch_that_goes_wrong(
+    script: Path, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours after the launch leaves no process and no descriptor."""
+
+    def fault(*_: object) -> None:
+        raise RuntimeError("injected")
+
+    script.write_text("import time\ntime.sleep(1000)\n")
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - of this moment
+    monkeypatch.setattr(runner.reaper, "watch", fault)
+    with pytest.raises(RuntimeError, match="injected"):
+        runner.launch(script)
+    runner.reaper.reap()
+    assert psutil.Process().children() == []
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+
+
+async def test_signals_ignored_from_birth() -> None:
+    """What `nohup` or a shell's `&` had this process ignore does not end it, but for SIGTERM."""
+    asked = asyncio.Event()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    loop = asyncio.get_running_loop()
+    try:
+        on_end_asked(asked.set)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(DEADLINE):
+            await asked.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_out_of_memory_is_said_of_a_kill_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count of kills that rose long ago says nothing; one that rose just now, of one death."""
+    kills = [3]
+    monkeypatch.setattr("bgrscrpt_ioc.host.posix.oom.out_of_memory_kills", lambda: kills[0])
+    memory = OutOfMemory(apart=0.0)
+    assert not memory.killed_one()  # nobody has looked
+    memory.look()
+    kills[0] = 4  # some other process, long ago
+    memory.look()
+    memory.look()
+    assert not memory.killed_one()
+    kills[0] = 5
+    assert memory.killed_one()
+    assert not memory.killed_one()  # one kill is one death
+    stale = OutOfMemory(fresh=0.0)
+    stale.look()
+    kills[0] = 6
+    assert not stale.killed_one()
 
 
 async def test_few_descriptors(script: Path, runner: Runner) -> None:

@@ -1,193 +1,48 @@
-"""An interpreter that waits with modules imported: a script cannot tell it from a new one."""
+"""An interpreter that waits: it checks the script, imports `preload`, and then runs the script."""
 
 from __future__ import annotations
 
-import ast
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.messages import CheckedAhead, Prepared, ScriptBegan, Unprepared
-from bgrscrpt_ioc.process import CHECK
+from bgrscrpt_ioc.process.messages import CheckedAhead, Message, Prepared, Said, ScriptBegan
+from bgrscrpt_ioc.process.process import CHECK
 from tests.process.scripts import CLEAN, Heard, Runner, by_hand, interpreters
-from tests.process.test_torture import same_bytes, written
-from tests.process.torture import RAW, SCRIPTS
+from tests.process.torture import RAW, SCRIPTS, same_bytes, written
 
-STANDARD = ("json", "logging.handlers", "multiprocessing.pool", "subprocess", "asyncio", "ctypes")
-TELL_MODULES = """
-import sys
-before = sorted(sys.modules)
-import {module}
-print([before, sorted(sys.modules)])
-"""
-OURS = {"bgrscrpt", "_bgrscrpt_hook", "_bgrscrpt_start", "_bgrscrpt_standby", "_bgrscrpt_preload"}
 SUPPORTED = {version: path for version, path in interpreters().items() if version >= (3, 8)}
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    return tmp_path / "script.py"
+
+
+async def said(heard: Heard, kind: type[Message]) -> str:
+    """Wait for such a message, and take it; its error."""
+    while not any(isinstance(each, kind) for each in heard.messages):
+        heard.changed.clear()
+        await heard.changed.wait()
+    found = next(each for each in heard.messages if isinstance(each, kind))
+    heard.messages.clear()
+    assert isinstance(found, (CheckedAhead, Prepared))
+    return found.error
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, *RAW])
 async def test_as_by_hand(tmp_path: Path, runner: Runner, name: str) -> None:
-    """The torture set, from a spare: same output, same exit code as by hand."""
+    """The torture set, by an interpreter that has waited: same output, same exit code."""
     script = written(tmp_path, name)
     output, code = by_hand(script)
-    heard = await runner.run_from_spare(script, STANDARD)
+    heard = await runner.run_after_a_check(script)
     assert heard.code == code
     assert same_bytes(name, heard.text, output), (heard.text[-2000:], output[-2000:])
 
 
-@pytest.mark.parametrize("python", SUPPORTED.values(), ids=map(str, SUPPORTED))
-@pytest.mark.parametrize("module", ["json", "email.message", "concurrent.futures", "sqlite3"])
-async def test_modules_as_by_an_import(
-    tmp_path: Path, runner: Runner, module: str, python: str
-) -> None:
-    """`sys.modules` has of what was imported ahead what the script's imports would have brought."""
-    script = tmp_path / "script.py"
-    script.write_text(TELL_MODULES.format(module=module))
-    plain = await runner.run(script, python)
-    heard = await runner.run_from_spare(script, (*STANDARD, "email.message", "sqlite3"), python)
-    warm, cold = (
-        [set(each) - OURS for each in ast.literal_eval(one.text.decode())] for one in (heard, plain)
-    )
-    assert warm[0] == cold[0]
-    assert warm[1] == cold[1]
-
-
-async def test_libraries_as_by_an_import(tmp_path: Path, runner: Runner) -> None:
-    """So it is with numpy, whose parts in C import more; and its random numbers are its own."""
-    script = tmp_path / "script.py"
-    script.write_text(TELL_MODULES.format(module="numpy") + "print(numpy.random.random())\n")
-    plain = await runner.run(script)
-    first, second = [await runner.run_from_spare(script, ("numpy", "asyncio")) for _ in range(2)]
-    modules, number = first.text.splitlines()
-    assert ast.literal_eval(modules.decode())[1] == sorted(
-        {*ast.literal_eval(plain.text.splitlines()[0].decode())[1], *OURS}
-    )
-    assert len({number, second.text.splitlines()[1], plain.text.splitlines()[1]}) == 3
-
-
-async def test_the_environment_is_the_script_s(tmp_path: Path, runner: Runner) -> None:
-    """What an import does to the environment is done when the script imports, and not before."""
-    (tmp_path / "meddler.py").write_text(
-        "import os\nos.environ['MEDDLED'] = 'yes'\nos.environ.pop('KEPT')\n"
-    )
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import os\nprint('MEDDLED' in os.environ, 'KEPT' in os.environ)\nimport meddler\n"
-        "print('MEDDLED' in os.environ, 'KEPT' in os.environ)\n"
-    )
-    heard = await runner.run_from_spare(script, ("meddler",), env={"KEPT": "1"})
-    assert heard.text == b"False True\nTrue False\n"
-
-
-async def test_what_an_import_can_not_have_seen_is_said(tmp_path: Path, runner: Runner) -> None:
-    """A variable set before the import, as OMP_NUM_THREADS, came too late: the log says so."""
-    script = tmp_path / "script.py"
-    script.write_text("import os\nos.environ['OMP_NUM_THREADS'] = '1'\nimport json\n")
-    heard = await runner.run_from_spare(script, ("json",))
-    assert heard.text.startswith(b"bgrscrpt: OMP_NUM_THREADS changed after json had been imported")
-
-
-async def test_a_script_s_own_modules_win(tmp_path: Path, runner: Runner) -> None:
-    """A module that the script would find first, in a directory it inserts, is the one it gets."""
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "json.py").write_text("mine = True\n")
-    script = tmp_path / "script.py"
-    script.write_text(
-        f"import sys\nsys.path.insert(0, {str(own)!r})\nimport json, logging\n"
-        "print(json.mine, logging.__file__ == sys.modules['logging'].__spec__.origin)\n"
-    )
-    heard = await runner.run_from_spare(script, ("json", "logging"))
-    assert heard.text == b"True True\n"
-
-
-async def test_a_module_given_is_a_module_like_any(tmp_path: Path, runner: Runner) -> None:
-    """Its spec and loader are its own; it can be reloaded, removed and imported again."""
-    (tmp_path / "sibling.py").write_text("import time\nstamp = time.perf_counter_ns()\n")
-    script = tmp_path / "script.py"
-    script.write_text("""
-import importlib, importlib.util, sys
-found = importlib.util.find_spec("sibling")
-print("sibling" in sys.modules, found.origin == __file__.replace("script", "sibling"))
-import sibling
-print(sibling.__spec__.loader is sibling.__loader__, type(sibling.__loader__).__name__)
-first = sibling.stamp
-print(importlib.reload(sibling) is sibling, sibling.stamp > first)
-del sys.modules["sibling"]
-import sibling as again
-print(again is not sibling, sys.modules["sibling"] is again)
-""")
-    heard = await runner.run_from_spare(script, ("sibling",))
-    lines = ["False True", "True SourceFileLoader", "True True", "True True"]
-    assert heard.text.decode().split("\n") == [*lines, ""]
-
-
-async def test_threads_may_import_at_once(tmp_path: Path, runner: Runner) -> None:
-    """Whoever is first, all threads get the same module, and it is imported once."""
-    for name in ("one", "two"):
-        (tmp_path / f"{name}.py").write_text("import shared\n")
-    (tmp_path / "shared.py").write_text("import os\nos.write(2, b'imported\\n')\n")
-    script = tmp_path / "script.py"
-    script.write_text("""
-import _thread, time
-done = []
-def work(name):
-    done.append(id(__import__(name).shared))
-for name in ("one", "two") * 20:
-    _thread.start_new_thread(work, (name,))
-while len(done) < 40:
-    time.sleep(0.001)
-print(len(set(done)))
-""")
-    heard = await runner.run_from_spare(script, ("one", "two"))
-    assert heard.text == b"imported\n1\n"
-
-
-REFUSED = {
-    "nowhere": ("", "nowhere cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
-    "bad": ("1/0\n", "bad cannot be imported: ZeroDivisionError: division by zero"),
-    "busy": (
-        "import threading, time\nthreading.Thread(target=time.sleep, args=[99]).start()\n",
-        "busy starts a thread when it is imported",
-    ),
-    "handler": (
-        "import signal\nsignal.signal(signal.SIGTERM, print)\n",
-        "handler handles a signal when it is imported",
-    ),
-}
-
-
-@pytest.mark.parametrize("module", REFUSED)
-async def test_modules_that_cannot_be_hidden(tmp_path: Path, runner: Runner, module: str) -> None:
-    """What fails, or leaves what the script would notice, is not imported ahead; it says why."""
-    source, why = REFUSED[module]
-    if source:
-        (tmp_path / f"{module}.py").write_text(source)
-    script = tmp_path / "script.py"
-    script.write_text("print('never')\n")
-    _, heard = runner.launch(script, mode="standby", preload=("json", module))
-    await heard.until("is_cleared")
-    assert heard.messages == [Unprepared(why)]
-    assert (heard.code, heard.text) == (0, b"")
-
-
-async def test_changed_files(tmp_path: Path, runner: Runner) -> None:
-    """A module that has changed on disk meanwhile is imported anew, by the same process."""
-    module, script = tmp_path / "module.py", tmp_path / "script.py"
-    module.write_text("VALUE = 1\n")
-    script.write_text("import os, module\nprint(os.getpid(), module.VALUE)\n")
-    process, waiting = runner.launch(script, mode="standby", preload=("module",))
-    await said(waiting, Prepared)
-    module.write_text("VALUE = 23\n")
-    heard = await runner.go(process)
-    assert heard.text.decode() == f"{process.pid} 23\n"
-    assert [type(each) for each in heard.messages] == [ScriptBegan]
-
-
-async def test_checks(tmp_path: Path, runner: Runner) -> None:
+async def test_checks(script: Path, runner: Runner) -> None:
     """It compiles the script that is on disk, as often as it is asked, and runs the newest."""
-    script = tmp_path / "script.py"
     script.write_text("x = = 1\n")
     process, waiting = runner.launch(script, mode="standby")
     process.tell(CHECK)
@@ -200,34 +55,118 @@ async def test_checks(tmp_path: Path, runner: Runner) -> None:
     assert heard.text == b"newest\n"
 
 
-async def said(heard: Heard, kind: type[Prepared] | type[CheckedAhead]) -> object:
-    """Wait for such a message, and take it."""
-    while not any(isinstance(each, kind) for each in heard.messages):
-        heard.changed.clear()
-        await heard.changed.wait()
-    found = next(each for each in heard.messages if isinstance(each, kind))
-    heard.messages.clear()
-    return found.modules if isinstance(found, Prepared) else found.error
+async def test_warnings_of_the_compiler_come_once(script: Path, runner: Runner) -> None:
+    """What was compiled for the check is what runs: a SyntaxWarning is in the output once."""
+    script.write_text("print(1 is 1)\n")
+    heard = await runner.run_after_a_check(script)
+    assert heard.text.count(b"SyntaxWarning") == 1
+    assert heard.text.endswith(b"True\n")
 
 
-def test_it_ends_with_the_ioc(tmp_path: Path, runner: Runner) -> None:
+def test_it_ends_with_the_ioc(script: Path, runner: Runner) -> None:
     """At EOF on its pipe, before it was told to go, it runs nothing."""
-    script = tmp_path / "script.py"
     script.write_text("print('never')\n")
     order = runner.order(script)
     done = subprocess.run(
-        order.command, input=order.order("standby"), capture_output=True, env=CLEAN, check=False
+        order.command, input=order.stdin("standby"), capture_output=True, env=CLEAN, check=False
     )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.endswith(b'={"kind":"prepared","modules":0}\n')
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-async def test_priority(tmp_path: Path, runner: Runner) -> None:
-    """The script, and the threads that a library has started, run at the usual priority."""
-    script = tmp_path / "script.py"
+# --- modules that it imports ahead ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("python", SUPPORTED.values(), ids=map(str, SUPPORTED))
+async def test_modules_are_imported_ahead(script: Path, runner: Runner, python: str) -> None:
+    """The modules are there when the script begins, found where the script would find them."""
+    script.with_name("beside.py").write_text("VALUE = 23\n")
     script.write_text(
-        "import os, numpy\n"
-        "print({os.sched_getscheduler(int(each)) for each in os.listdir('/proc/self/task')})\n"
+        "import sys\nprint(sorted({'beside', 'email.message'} & set(sys.modules)))\n"
+        "import beside\nprint(beside.VALUE)\n"
     )
-    heard = await runner.run_from_spare(script, ("numpy",))
-    assert heard.text.decode() == f"{ {os.SCHED_OTHER} }\n"
+    heard = await runner.run_after_a_check(script, ("beside", "email.message"), python)
+    assert heard.text == b"['beside', 'email.message']\n23\n"
+
+
+async def test_modules_that_cannot_be_imported(script: Path, runner: Runner) -> None:
+    """Each is named with its reason, the others are imported, and the script runs all the same."""
+    script.with_name("bad.py").write_text("1/0\n")
+    script.with_name("leaves.py").write_text("raise SystemExit\n")
+    script.write_text("import sys\nprint('json' in sys.modules)\n")
+    modules = ("nowhere", "bad", "leaves", "json")
+    process, waiting = runner.launch(script, mode="standby", preload=modules)
+    process.tell(CHECK)
+    assert await said(waiting, Prepared) == (
+        "nowhere cannot be imported: ModuleNotFoundError: No module named 'nowhere'; bad cannot be"
+        " imported: ZeroDivisionError: division by zero; leaves cannot be imported: SystemExit"
+    )
+    heard = await runner.go(process)
+    assert (heard.text, heard.code) == (b"True\n", 0)
+
+
+async def test_a_bad_script_needs_no_modules(script: Path, runner: Runner) -> None:
+    """Modules are imported for a script that compiles, and for no other."""
+    script.with_name("noisy.py").write_text("print('imported')\n")
+    script.write_text("x = = 1\n")
+    process, waiting = runner.launch(script, mode="standby", preload=("noisy",))
+    process.tell(CHECK)
+    await said(waiting, CheckedAhead)
+    script.write_text("print('run')\n")
+    heard = await runner.go(process)
+    assert heard.text == b"run\n"
+
+
+async def test_what_modules_do_is_the_run_s(script: Path, runner: Runner) -> None:
+    """A module's output, signal handlers and child processes are as if the script imported it."""
+    script.with_name("busy.py").write_text(
+        "import os, signal, subprocess\nprint('imported')\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
+        "told = subprocess.check_output('echo $BGRSCRPT_RUN', shell=True, text=True)\n"
+    )
+    script.write_text(
+        "import busy, os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+        "print(busy.told.strip() == os.environ['BGRSCRPT_RUN'], '~' in busy.told)\n"
+    )
+    heard = await runner.run_after_a_check(script, ("busy",))
+    assert heard.text == b"imported\nhandled\nTrue False\n"
+    assert [type(each) for each in heard.messages] == [ScriptBegan]
+
+
+async def test_a_thread_of_a_module(script: Path, runner: Runner) -> None:
+    """A module may start a thread and say something: both are there in the run."""
+    script.with_name("talks.py").write_text(
+        "import bgrscrpt, threading\nbgrscrpt.message('early')\n"
+        "event = threading.Event()\nthread = threading.Thread(target=event.wait)\nthread.start()\n"
+    )
+    script.write_text("import talks\nprint(talks.thread.is_alive())\ntalks.event.set()\n")
+    process, waiting = runner.launch(script, mode="standby", preload=("talks",))
+    process.tell(CHECK)
+    while not any(isinstance(each, Prepared) for each in waiting.messages):
+        waiting.changed.clear()
+        await waiting.changed.wait()
+    assert Said("early") in waiting.messages
+    heard = await runner.go(process)
+    assert heard.text == b"True\n"
+
+
+async def test_a_script_s_own_objects_end_as_usual(script: Path, runner: Runner) -> None:
+    """What a script leaves in a circle is collected at its end, also after `preload`."""
+    script.write_text(
+        "class Circle:\n    def __init__(self):\n        self.me = self\n"
+        "    def __del__(self):\n        print('collected')\n"
+        "circle = Circle()\n"
+    )
+    heard = await runner.run_after_a_check(script, ("json",))
+    assert heard.text == b"collected\n"
+
+
+async def test_no_data_is_lost_in_modules(script: Path, runner: Runner) -> None:
+    """Files that are open in globals of imported modules are flushed at the end."""
+    script.with_name("keeps.py").write_text("early = open('early', 'w')\n")
+    script.write_text(
+        "import keeps\nkeeps.early.write('a')\nkeeps.late = open('late', 'w')\n"
+        "keeps.late.write('b')\nkeeps.raw = open('raw', 'wb')\nkeeps.raw.write(b'c')\n"
+    )
+    await runner.run_after_a_check(script, ("keeps",))
+    kept = [script.with_name(name).read_text() for name in ("early", "late", "raw")]
+    assert kept == ["a", "b", "c"]

@@ -7,143 +7,21 @@ import os
 import signal
 import sqlite3
 import sys
-import textwrap
-from collections.abc import AsyncIterator, Callable
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from bgrscrpt_ioc import posix
-from bgrscrpt_ioc.config.settings import InstanceSettings
-from bgrscrpt_ioc.events import CommandFailed, Severity, State
-from bgrscrpt_ioc.guard import Guardian
-from bgrscrpt_ioc.output.logfile import LogFile
-from bgrscrpt_ioc.output.output import Output
-from bgrscrpt_ioc.output.writer import Writer
-from bgrscrpt_ioc.posix import Reaper
-from bgrscrpt_ioc.registry.registry import Registry
-from bgrscrpt_ioc.services import Services
-from bgrscrpt_ioc.state import StateFile
-from bgrscrpt_ioc.supervisor import Supervisor
-from bgrscrpt_ioc.usage import ProcessTable
-from bgrscrpt_ioc.worker import Worker
-
-DEADLINE = 30.0  # s: an answer that takes longer is none
-FOREVER = "import time\nprint('up', flush=True)\ntime.sleep(1000)\n"
-
-
-class Readings(dict[str, tuple[Any, Severity]]):
-    """What the supervisor has published, and a way to wait for more."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-        self.history: list[tuple[str, Any]] = []
-
-    def publish(self, name: str, value: Any, severity: Severity = Severity.NO_ALARM) -> None:
-        if self.get(name) != (value, severity):
-            self[name] = (value, severity)
-            self.history.append((name, value))
-            self._changed.set()
-
-    def value(self, name: str) -> Any:
-        return self[name][0]
-
-    async def until(self, name: str, good: Callable[[Any], bool] | Any) -> None:
-        """Wait until a reading is what is wanted, or fail with what it is."""
-        is_good = good if callable(good) else (lambda value: value == good)
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while not (name in self and is_good(self.value(name))):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pytest.fail(f"{name} is {self.get(name)}: {dict(self)}")
-
-
-class Bench:
-    """A supervisor and all that it needs, in a directory of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.script = directory / "script.py"
-        self.database = directory / "iocdb.sqlite"
-        self.readings = Readings()
-        self.reaper = Reaper()
-        self.reaper.start()
-        self.ioc_id = posix.own_id()
-        self.guardian = Guardian(self.reaper, self.ioc_id)
-        self.guardian.start()
-        loop = asyncio.get_running_loop()
-        self.registry = Registry(
-            f"sqlite:///{self.database}",
-            directory,
-            lambda _name: loop.call_soon_threadsafe(self.supervisor.registry_changed) and None,
-        )
-        self.worker = Worker()
-        self.writer = Writer("test")
-        self.supervisor: Supervisor
-
-    def supervise(self, text: str = FOREVER, **settings: Any) -> Supervisor:
-        """Write the script and make its supervisor."""
-        self.write(text)
-        values = {
-            "name": "BGRSCRPT_01",
-            "script": self.script,
-            "python": sys.executable,
-            "cwd": self.directory,
-            "backoff": 0.05,
-            "stop_timeout": 1.0,
-        }
-        instance = InstanceSettings(**{**values, **settings})
-        services = Services(
-            "TE:",
-            self.ioc_id,
-            self.reaper,
-            self.guardian,
-            self.registry,
-            self.worker,
-            ProcessTable(),
-        )
-        log = LogFile(self.directory / "log", instance.name, self.writer)
-        self.supervisor = Supervisor(
-            instance,
-            services,
-            key=f"test{os.getpid()}/{instance.name}",
-            output=Output(instance.name, 16000, log, None, self.readings.publish),
-            publish=self.readings.publish,
-            own_pvs=(),
-            state_file=StateFile(self.directory / "state.json"),
-        )
-        return self.supervisor
-
-    def write(self, text: str) -> None:
-        self.script.write_text(textwrap.dedent(text))
-
-    async def close(self) -> None:
-        await self.supervisor.shutdown()
-        await asyncio.to_thread(self.registry.close, DEADLINE)
-        self.worker.close(DEADLINE)
-        self.writer.close(DEADLINE)
-        ended = asyncio.get_running_loop().create_future()
-        self.reaper.watch(self.guardian.pid, ended.set_result)
-        self.guardian.stop()
-        await ended
-        self.reaper.stop()
-
-
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    """A bench whose script is stopped, whatever the test has done."""
-    bench = Bench(tmp_path)
-    yield bench
-    await bench.close()
-
-
-def alive(pid: int) -> bool:
-    return posix.look_up(pid) is not None
+from bgrscrpt_ioc.host.worker import Worker
+from bgrscrpt_ioc.lifecycle.events import CommandFailed, Severity, State
+from bgrscrpt_ioc.process.frames import MessageReader
+from bgrscrpt_ioc.process.messages import Alive
+from bgrscrpt_ioc.script.heartbeat import Heartbeat
+from bgrscrpt_ioc.script.kept import KeptFile
+from tests.process.scripts import alive
+from tests.process.supervised import DEADLINE, FOREVER, Bench
 
 
 async def test_start_returns_when_running(bench: Bench) -> None:
@@ -261,8 +139,10 @@ async def test_restart_runs_the_new_text(bench: Bench) -> None:
     pid, before = bench.readings.value("PID"), bench.readings.value("SCRIPT:SHA256")
     await bench.readings.until("SCRIPT:CHANGED", 0)
     bench.write("print('new', flush=True)\n" + FOREVER)
-    supervisor.refresh("SCRIPT:CHANGED")
-    await bench.readings.until("SCRIPT:CHANGED", 1)
+    looked = supervisor.refresh("SCRIPT:CHANGED")
+    assert looked is not None
+    await looked
+    assert bench.readings.value("SCRIPT:CHANGED") == 1
     await supervisor.restart("a@h")
     assert not alive(pid)
     assert bench.readings.value("SCRIPT:SHA256") != before
@@ -294,7 +174,7 @@ async def test_crash_shows_where(bench: Bench) -> None:
 
 async def test_error_is_forgotten_by_a_healthy_run(bench: Bench) -> None:
     """ERROR and TRACEBACK stay over restarts until a run has proved healthy."""
-    supervisor = bench.supervise("raise ValueError('bad')\n", restart="never", healthy_after=0.3)
+    supervisor = bench.supervise("raise ValueError('bad')\n", restart="never", healthy_after=2.0)
     await supervisor.start("a@h")
     await bench.readings.until("STATUS", State.FAILED)
     bench.write(FOREVER)
@@ -327,9 +207,10 @@ async def test_what_the_script_says(bench: Bench) -> None:
         time.sleep(1000)
     """)
     await supervisor.start("a@h")
+    # In any order: each is posted ten times a second at most.
     await bench.readings.until("PROGRESS", 100.0)
-    assert bench.readings.value("HEARTBEAT") == 3
-    assert bench.readings.value("MESSAGE") == "Messung läuft"
+    await bench.readings.until("HEARTBEAT", 3)
+    await bench.readings.until("MESSAGE", "Messung läuft")
 
 
 async def test_missed_heartbeat_is_an_alarm(bench: Bench) -> None:
@@ -366,7 +247,7 @@ async def test_autorestart_outlives_the_ioc(bench: Bench) -> None:
     supervisor.set_autorestart(False, "a@h")
     await bench.readings.until("AUTORESTART", 0)
     bench.worker.close(DEADLINE)
-    assert StateFile(bench.directory / "state.json").load()[0].autorestart is False
+    assert KeptFile(bench.directory / "state.json").load()[0].autorestart is False
     bench.worker = Worker()
     bench.supervise()
     assert bench.readings.value("AUTORESTART") == 0
@@ -395,7 +276,7 @@ async def test_state_that_could_not_be_saved(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Disk trouble is told, and what is to be kept is saved when it is over, with no new change."""
-    monkeypatch.setattr("bgrscrpt_ioc.state.RETRY", 0.02)
+    monkeypatch.setattr("bgrscrpt_ioc.script.kept.RETRY", 0.02)
     state = bench.directory / "state.json"
     supervisor = bench.supervise()
     state.mkdir()
@@ -406,7 +287,7 @@ async def test_state_that_could_not_be_saved(
         state.rmdir()
         while not state.is_file():
             await asyncio.sleep(0.01)
-    assert StateFile(state).load()[0].autorestart is False
+    assert KeptFile(state).load()[0].autorestart is False
 
 
 async def test_registration_reaches_the_database(bench: Bench) -> None:
@@ -453,23 +334,23 @@ async def test_shutdown_keeps_the_wanted_state(bench: Bench) -> None:
     with pytest.raises(CommandFailed, match="shutting down"):
         await supervisor.start("a@h")
     bench.worker.close(DEADLINE)
-    assert StateFile(bench.directory / "state.json").load()[0].wanted is True
+    assert KeptFile(bench.directory / "state.json").load()[0].wanted is True
 
 
 async def test_a_fault_of_ours_completes_the_command(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug in what a launch calls makes START fail, with a traceback in the IOC's log."""
-    monkeypatch.setattr("bgrscrpt_ioc.supervisor.launch", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr("bgrscrpt_ioc.script.launcher.ScriptProcess", lambda *_, **__: 1 // 0)
     supervisor = bench.supervise(restart="never")
-    with pytest.raises(CommandFailed, match="a fault of the IOC, see its log"):
+    with pytest.raises(CommandFailed, match="an internal error of the IOC, see the log of the IOC"):
         await supervisor.start("a@h")
     assert "ZeroDivisionError" in caplog.text
 
 
 async def test_guardian_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guardian that is killed is started again and knows the sessions."""
-    monkeypatch.setattr("bgrscrpt_ioc.guard.AGAIN", 0.01)
+    monkeypatch.setattr("bgrscrpt_ioc.host.posix.guardian.AGAIN", 0.01)
     supervisor = bench.supervise()
     await supervisor.start("a@h")
     first = bench.guardian.pid
@@ -478,3 +359,149 @@ async def test_guardian_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatc
         while bench.guardian.pid == first:
             await asyncio.sleep(0.01)
     assert alive(bench.guardian.pid)
+
+
+async def test_cpu_is_of_the_last_moments(bench: Bench) -> None:
+    """A first look measures a short window that begins then, and not the time since the launch."""
+    os.mkfifo(bench.directory / "go")
+    supervisor = bench.supervise("""
+        import time
+        while time.process_time() < 1:
+            pass
+        print("idle", flush=True)
+        open("go").close()
+        while True:
+            pass
+    """)
+    launched = time.monotonic()
+    await supervisor.start("a@h")
+    await bench.readings.until("LOG", "idle")
+    measured = supervisor.refresh("CPU")
+    assert measured is not None
+    await measured
+    # An idle script takes nothing, however busy the machine is: a tick of 10 ms at most.
+    assert bench.readings.value("CPU") < 100 / (time.monotonic() - launched) / 2
+    (bench.directory / "go").open("w").close()
+    async with asyncio.timeout(DEADLINE):
+        while bench.readings.value("CPU") < 10:
+            if measured := supervisor.refresh("CPU"):
+                await measured
+            await asyncio.sleep(0.1)
+
+
+async def test_heartbeat_never_goes_back(bench: Bench) -> None:
+    """Children count for themselves, and a new run anew: HEARTBEAT only rises."""
+    text = """
+        import bgrscrpt, os
+        for _ in range(3):
+            bgrscrpt.alive()
+        pid = os.fork()
+        for _ in range(4):
+            bgrscrpt.alive()
+        if pid:
+            os.waitpid(pid, 0)
+            bgrscrpt.message("done")
+            import time
+            time.sleep(1000)
+    """
+    supervisor = bench.supervise(text)
+    await supervisor.start("a@h")
+    await bench.readings.until("MESSAGE", "done")
+    await supervisor.restart("a@h")
+    await bench.readings.until("HEARTBEAT", 22)
+    beats = [value for name, value in bench.readings.history if name == "HEARTBEAT"]
+    assert beats == sorted(beats)
+    assert beats[-1] == 22
+
+
+@pytest.mark.parametrize("frames", [b"2=%b1=%b", b"1=%b2=%b"])
+def test_heartbeats_of_a_child_that_come_with_the_parents(frames: bytes) -> None:
+    """Read at once, in whatever order, seven calls of the script and four of its child are 11."""
+    beat = b'{"kind":"alive","count":%d}\n'
+    script, child = beat % 7, beat % 4  # a child counts for itself
+    earlier = b"".join(b"1=" + beat % number for number in range(1, 7))
+    earlier += b"".join(b"2=" + beat % number for number in range(1, 4))
+    last = frames % ((child, script) if frames.startswith(b"2") else (script, child))
+    heartbeat = Heartbeat()
+    for message in MessageReader().feed(earlier + last):
+        assert isinstance(message, Alive)
+        heartbeat.beat(message.count, message.calls)
+    assert heartbeat.count == 11
+
+
+LONG = {
+    "1 MB in a line": "'x' * 1_100_000",
+    "2 kB in a line": "'x' * 2000",
+    "40 kB of lines": "'many lines\\n' * 4000",
+    "letters of two bytes": "'Ж' * 100_000",
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+async def test_long_exceptions_keep_their_place(bench: Bench, name: str) -> None:
+    """However long the text of an exception is, ERROR ends with its place, TRACEBACK has frames."""
+    supervisor = bench.supervise(
+        f"def deep():\n    raise ValueError({LONG[name]})\n\n\ndeep()\n", restart="never"
+    )
+    await supervisor.start("a@h")
+    await bench.readings.until("STATUS", State.FAILED)
+    error, traceback = bench.readings.value("ERROR"), bench.readings.value("TRACEBACK")
+    assert error.startswith("ValueError: ")
+    assert error.endswith(" (script.py:2)")
+    assert len(error.encode()) < 1024
+    assert traceback.startswith("Traceback (most recent call last):\n")
+    assert f'File "{bench.script}", line 2, in deep\n' in traceback
+    assert len(traceback.encode()) < 16000
+    assert len(bench.readings.value("STATUS:MSG").encode()) < 1024
+    assert bench.readings.value("STATUS:MSG").endswith(" (script.py:2)")
+
+
+async def test_children_of_a_good_end_are_told(bench: Bench) -> None:
+    """A script that ends with exit 0 and leaves children: STATUS:MSG says how many were ended."""
+    supervisor = bench.supervise("""
+        import subprocess
+        for _ in range(2):
+            subprocess.Popen(["sleep", "1000"])
+    """)
+    await supervisor.start("a@h")
+    await bench.readings.until("STATUS", State.FINISHED)
+    assert bench.readings.value("STATUS:MSG") == "exit 0; 2 processes that it left were ended"
+
+
+WRAPPERS = {
+    "prints a line": "echo 'activating base'",
+    "prints no whole line": "printf 'activating base'",
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+async def test_a_wrapper_that_prints(bench: Bench, name: str) -> None:
+    """What a wrapper prints before Python confuses neither the start nor a restart."""
+    python = bench.directory / "python"
+    python.write_text(f'#!/bin/sh\n{WRAPPERS[name]}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    supervisor = bench.supervise(python=python)
+    await supervisor.start("a@h")
+    await supervisor.check("a@h")
+    await supervisor.restart("a@h")
+    assert bench.readings.value("STATUS") == State.RUNNING
+
+
+async def test_a_wrapper_that_reads_stdin(bench: Bench) -> None:
+    """START by a wrapper that leaves nothing of stdin to Python fails, and says why."""
+    python = bench.directory / "python"
+    python.write_text(f'#!/bin/sh\ncat >/dev/null\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    supervisor = bench.supervise(python=python, restart="never", start_timeout=1.0)
+    with pytest.raises(
+        CommandFailed, match="a wrapper that reads the stdin that is meant for Python"
+    ):
+        await supervisor.start("a@h")
+
+
+async def test_no_script_where_none_is(bench: Bench) -> None:
+    """A script in a directory that does not exist is named, and not the directory."""
+    nowhere = bench.directory / "no" / "dir"
+    supervisor = bench.supervise(script=nowhere / "x.py", cwd=nowhere, restart="never")
+    with pytest.raises(CommandFailed, match=rf"the script {nowhere}/x\.py does not exist"):
+        await supervisor.start("a@h")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.messages import Registered, Said, ScriptBegan
+from bgrscrpt_ioc.process.messages import Registered, Said, ScriptBegan
 from tests.process.scripts import Runner, by_hand, interpreters
-from tests.process.torture import RAW, SCRIPTS
+from tests.process.torture import RAW, SCRIPTS, same_bytes, written
 
 SUPPORTED = {version: path for version, path in interpreters().items() if version >= (3, 8)}
 TELLING = (
@@ -31,19 +31,6 @@ NAMES = {
     "a leading dash": "-c.py",
     "no suffix": "script",
 }
-
-
-def written(directory: Path, name: str) -> Path:
-    """The script on disk, with a module beside it."""
-    (directory / "sibling.py").write_text("VALUE = 42\n")
-    script = directory / "script.py"
-    script.write_bytes(RAW[name] if name in RAW else SCRIPTS[name].lstrip("\n").encode())
-    return script
-
-
-def same_bytes(name: str, ours: bytes, plain: bytes) -> bool:
-    """The one inherent difference: the compiler names a bad byte otherwise when it gets bytes."""
-    return ours == plain or (name == "not_utf_8" and b"SyntaxError" in ours)
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, *RAW])

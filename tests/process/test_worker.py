@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from bgrscrpt_ioc.worker import Worker
+from bgrscrpt_ioc.host.worker import Threads, Worker
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 async def test_results_come_back_to_the_loop() -> None:
@@ -48,3 +48,51 @@ async def test_a_stalled_disk_does_not_hold_the_end() -> None:
     worker.do("stalled", gate.wait)
     worker.close(0.05)
     gate.set()
+
+
+async def test_a_job_that_hangs_harms_its_own_instance_only() -> None:
+    """Jobs of other instances are done meanwhile, also the last ones at the IOC's end."""
+    threads, gate = Threads(late=0.01), threading.Event()
+    ill, also_ill, well = (Worker(threads) for _ in range(3))
+    held: list[int] = []
+    for each in ill, also_ill:
+        each.do("look", gate.wait)
+        each.do("save", lambda: held.append(1))
+    result = asyncio.get_running_loop().create_future()
+    well.do("save", lambda: 7, result.set_result)
+    async with asyncio.timeout(DEADLINE):
+        assert await result == 7
+    last = threading.Event()
+    well.do("save at last", last.set)
+    threads.close(3)
+    assert last.is_set()
+    assert held == []
+    gate.set()
+
+
+async def test_a_job_that_hangs_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """One line and one call when a job hangs, and one call when the disk answers again."""
+    threads, gate, told = Threads(late=0.01, hangs=0.05), threading.Event(), asyncio.Queue()
+    worker = Worker(threads, told.put_nowait)
+    worker.do("look at the script of X", gate.wait)
+    async with asyncio.timeout(DEADLINE):
+        assert (await told.get()).startswith("look at the script of X: not done within 0.05 s")
+        gate.set()
+        assert await told.get() == ""
+    assert told.empty()
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+    threads.close(DEADLINE)
+
+
+async def test_many_jobs_of_many_workers_need_few_threads() -> None:
+    """While no disk hangs one thread does it all, each worker's jobs in their order."""
+    threads = Threads(late=DEADLINE)
+    before = threading.active_count()
+    done: dict[int, list[int]] = {}
+    for number in range(100):
+        worker = Worker(threads)
+        for job in range(3):
+            worker.do(f"{job}", lambda n=number, j=job: done.setdefault(n, []).append(j))
+    assert threading.active_count() <= before + 1
+    threads.close(DEADLINE)
+    assert done == {number: [0, 1, 2] for number in range(100)}

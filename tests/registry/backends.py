@@ -1,4 +1,4 @@
-"""The two back ends as a test sees them: a URL, and plain SQL behind the registry's back."""
+"""The two back ends as a test uses them: a URL, and plain SQL behind the registry's back."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.registry.mariadb import MariaDb
+from benchmarks.rig.mariadb import MariaDb
 
 Rows = list[tuple[Any, ...]]
 
 
 class Backend(Protocol):
-    """What a test may do with either."""
+    """What a test can do with either back end."""
 
     url: str
 
     def sql(self, statement: str, *values: Any) -> Rows:
-        """Run one statement with `?` for values, in UTC; the rows, moments as text."""
+        """Run one statement with `?` for values, in UTC; return the rows, with times as text."""
         ...
 
     def clear(self) -> None:
@@ -26,11 +26,11 @@ class Backend(Protocol):
         ...
 
     def spoil(self) -> None:
-        """Make it useless, at once and until mended."""
+        """Make the back end fail, at once and until it is mended."""
         ...
 
     def mend(self) -> None:
-        """Make it work again; nothing when it does."""
+        """Make the back end work again, if it does not work."""
         ...
 
 
@@ -52,7 +52,7 @@ class SqliteBackend:
             self.sql("DELETE FROM iocs")
 
     def spoil(self) -> None:
-        """Another program has locked it and goes on."""
+        """Lock the file, as another program does that goes on."""
         if self._lock is None:
             self.path.parent.mkdir(exist_ok=True)
             self._lock = sqlite3.connect(self.path, timeout=10)
@@ -90,14 +90,14 @@ class MySqlBackend:
         self.sql("DELETE FROM iocs")
 
     def spoil(self) -> None:
-        """The user may not log in."""
+        """Let the user not log in."""
         self.server.sql(f"ALTER USER {self.user}@'127.0.0.1' ACCOUNT LOCK")
 
     def mend(self) -> None:
         self.server.sql(f"ALTER USER {self.user}@'127.0.0.1' ACCOUNT UNLOCK")
 
     def connections(self) -> int:
-        """How many connections the registry has open."""
+        """Return how many connections the registry has open."""
         return self.server.connections(self.user)
 
     def drop(self) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from benchmarks.rig.mariadb import MariaDb, missing_programs
+from bgrscrpt_ioc.registry.times import Times
 from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
-from tests.registry.mariadb import MariaDb, missing_programs
 from tests.registry.watching import Watched
 
 _number = count(1)
@@ -35,7 +37,7 @@ def mariadb_server() -> Iterator[MariaDb]:
 
 @pytest.fixture
 def mariadb(mariadb_server: MariaDb) -> Iterator[MySqlBackend]:
-    """An empty registry of its own on the real server."""
+    """An empty registry of its own on a real server."""
     number = next(_number)
     backend = MySqlBackend(mariadb_server, f"iocdb{number}", f"user{number}")
     yield backend
@@ -55,12 +57,18 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 @pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
-    """Make registries whose changes of status can be waited for; closed at the end."""
+def times() -> Times:
+    """How long a registry waits; a module of tests may shorten it."""
+    return Times()
+
+
+@pytest.fixture
+def watch(tmp_path: Path, times: Times) -> Iterator[Callable[..., Watched]]:
+    """Makes registries whose changes of status can be waited for; they are closed in the end."""
     made: list[Watched] = []
 
-    def make(url: str, state: str = "state") -> Watched:
-        made.append(Watched(url, tmp_path / state))
+    def make(url: str, state: str = "state", **changes: float) -> Watched:
+        made.append(Watched(url, tmp_path / state, replace(times, **changes)))
         return made[-1]
 
     yield make

@@ -1,4 +1,4 @@
-"""The registry as an instrument has it: rows by plain SQL, through all that happens to an IOC."""
+"""The registry as an instrument has it: rows in plain SQL, through all that happens to an IOC."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.ioc.ca import ECA_NORMAL, STRING, Client
-from tests.ioc.iocs import FOREVER, Ioc, until
-from tests.registry.backends import Backend, MySqlBackend
-from tests.registry.mariadb import PASSWORD
+from benchmarks.rig.ca import ECA_NORMAL, STRING, Client
+from benchmarks.rig.iocs import FOREVER, Ioc, until
+from benchmarks.rig.mariadb import PASSWORD
+from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
 
 P = "TE:BGRSCRPT_01:"
 REGISTERS = (
@@ -23,7 +23,7 @@ NEVER = "1970-01-01 00:00:01"
 
 
 class Instrument:
-    """IOCs, one after the other, that share a directory, a port and a registry."""
+    """IOCs that share a directory, a port and a registry, one after the other."""
 
     def __init__(self, directory: Path, backend: Backend, stack: ExitStack) -> None:
         self.directory, self.backend, self._stack = directory, backend, stack
@@ -34,7 +34,7 @@ class Instrument:
         self.client: Client
 
     def start(self, *options: str) -> Client:
-        """Start an IOC, and a client of it."""
+        """Start an IOC and a client of it."""
         arguments = [self.script, "--prefix", "TE:", "--registry", self.backend.url, *options]
         ioc = Ioc(self.directory, *arguments, port=self.port)
         self.ioc = self._stack.enter_context(ioc).ready()
@@ -43,18 +43,18 @@ class Instrument:
         return self.client
 
     def until_registered(self) -> int:
-        """Wait until the PV says so; the script's pid."""
+        """Wait until the PV says registered; return the script's pid."""
         until(lambda: self.client.get(P + "REGISTERED", STRING) == "Yes")
         return self.client.get(P + "PID")
 
     def row(self) -> tuple[Any, ...]:
-        """(running, pid, whether it has a stop time), None before there is one."""
+        """Return (running, pid, whether it has a stop time); None if there is no row."""
         query = "SELECT running, pid, stop_time FROM iocrt WHERE iocname = 'BGRSCRPT_01'"
         rows = self.backend.sql(query)
         return (*rows[0][:2], str(rows[0][2])[:19] != NEVER) if rows else ()
 
     def until_row(self, *row: Any) -> None:
-        """Wait until the database has it so."""
+        """Wait until the row is like this."""
         until(lambda: self.row() == row)
 
 
@@ -92,7 +92,7 @@ def test_rows_at_the_end_of_the_ioc(instrument: Instrument) -> None:
 
 
 def test_rows_of_a_killed_ioc_are_reconciled(instrument: Instrument) -> None:
-    """After SIGKILL the row is left at running 1; the next IOC sets it right, whatever it runs."""
+    """After SIGKILL the row says running 1; the next IOC corrects it, whatever that IOC runs."""
     instrument.start()
     pid = instrument.until_registered()
     instrument.until_row(1, pid, False)
@@ -103,8 +103,61 @@ def test_rows_of_a_killed_ioc_are_reconciled(instrument: Instrument) -> None:
     instrument.until_row(0, None, True)
 
 
+def test_pvs_that_the_script_makes(instrument: Instrument) -> None:
+    """PVs that the script makes are registered too, even if they are made after the call."""
+    instrument.script.write_text(
+        "import bgrscrpt, time\n"
+        "bgrscrpt.pv('LEVEL', 1.5, description='Level of the tank', archive=True)\n"
+        + REGISTERS
+        + "time.sleep(0.5)\nbgrscrpt.pv('LATE', 1, writable=True)\n"
+        + FOREVER
+    )
+    instrument.start()
+    instrument.until_registered()
+    query = (
+        "SELECT pvname, record_type, record_desc FROM pvs"
+        " WHERE pvname IN ('TE:BGRSCRPT_01:LEVEL', 'TE:BGRSCRPT_01:LATE')"
+    )
+    expected = [(P + "LATE", "longout", ""), (P + "LEVEL", "ai", "Level of the tank")]
+    until(lambda: sorted(map(tuple, instrument.backend.sql(query))) == expected)
+    infos = "SELECT infoname, value FROM pvinfo WHERE pvname = 'TE:BGRSCRPT_01:LEVEL'"
+    assert list(map(tuple, instrument.backend.sql(infos))) == [("archive", "VAL")]
+
+
+def test_two_instances_of_one_name(tmp_path: Path, sqlite: SqliteBackend) -> None:
+    """As in ISIS's documentation both scripts say BGRSCRPT_01; the row is that of one that runs."""
+    with ExitStack() as stack:
+        instrument = Instrument(tmp_path, sqlite, stack)
+        config = tmp_path / "ioc.toml"
+        config.write_text("".join(
+            f"[instance.BGRSCRPT_0{number}]\nscript = '{instrument.script}'\n" for number in (1, 2)
+        ))  # fmt: skip
+        url = ("--registry", sqlite.url)
+        ioc = stack.enter_context(Ioc(tmp_path, "--config", config, "--prefix", "TE:", *url))
+        client = stack.enter_context(Client(ioc.ready().port))
+        second = "TE:BGRSCRPT_02:"
+
+        def said() -> dict[str, str]:
+            return {each: client.text(each + "REGISTRY:MSG") for each in (P, second)}
+
+        until(
+            lambda: (
+                sorted(client.get(each + "REGISTERED", STRING) for each in said()) == ["No", "Yes"]
+            )
+        )
+        (owner,) = [each for each in said() if client.get(each + "REGISTERED", STRING) == "Yes"]
+        (other,) = said().keys() - {owner}
+        assert said()[other].endswith("has registered BGRSCRPT_01 later")
+        assert client.put_callback(owner + "STOP") == ECA_NORMAL
+        instrument.until_row(1, client.get(other + "PID"), False)
+        until(lambda: client.get(other + "REGISTERED", STRING) == "Yes")
+        assert said()[owner].endswith("registered as BGRSCRPT_01 has ended")
+        assert client.put_callback(other + "STOP") == ECA_NORMAL
+        instrument.until_row(0, None, True)
+
+
 def test_an_outage_holds_up_nobody(tmp_path: Path, mariadb: MySqlBackend) -> None:
-    """While the server hangs commands complete and PVs are read; the rows come when it is back."""
+    """While the server hangs, commands complete and PVs are read; the rows come when it is back."""
     with ExitStack() as stack:
         instrument = Instrument(tmp_path, mariadb, stack)
         with mariadb.server.hung():
@@ -122,7 +175,7 @@ def test_an_outage_holds_up_nobody(tmp_path: Path, mariadb: MySqlBackend) -> Non
 
 
 def test_a_wrong_password_is_never_shown(tmp_path: Path, mariadb: MySqlBackend) -> None:
-    """One clear line in REGISTRY:MSG and in the log; the password is in neither."""
+    """REGISTRY:MSG and the log have one clear line, without the password."""
     with ExitStack() as stack:
         instrument = Instrument(tmp_path, mariadb, stack)
         mariadb.url = mariadb.url.replace(PASSWORD, "$ecret-one")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.registry import dbconnection
-from bgrscrpt_ioc.registry import registry as registry_module
-from bgrscrpt_ioc.registry.registry import PvRow
+from bgrscrpt_ioc.registry.registry import PvRow, Times
 from tests.registry.backends import Backend, SqliteBackend
 from tests.registry.watching import STARTED, Watched
 
 NAMES = ["BGRSCRPT_01", "BGRSCRPT_02", "ŽLUŤ", "名前"]
 names = st.sampled_from(NAMES)
+INSTANCES = NAMES[:3]
+instances = st.sampled_from(INSTANCES)
 texts = st.text(max_size=120)
 pvs = st.dictionaries(
     st.sampled_from(["A", "B:Ж", "c"]),
@@ -26,8 +26,8 @@ pvs = st.dictionaries(
 )
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("register"), names, pvs, texts),
-        st.tuples(st.just("stop"), names),
+        st.tuples(st.just("register"), names, instances, pvs, texts),
+        st.tuples(st.just("end"), instances),
         st.tuples(st.sampled_from(["break", "mend", "written", "restart"])),
     ),
     max_size=14,
@@ -36,23 +36,57 @@ steps = st.lists(
 
 @dataclass
 class Model:
-    """What the tables should hold."""
+    """What the tables should have, and who has registered what."""
 
     iocrt: dict[str, list[Any]] = field(default_factory=dict)  # [running, pid, start, stop, path]
     pvs: dict[str, Any] = field(default_factory=dict)
     now: int = int(STARTED)
+    runs: dict[str, int] = field(default_factory=dict)  # instance -> when its run began
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> instance -> its rows
 
-    def register(self, name: str, rows: list[PvRow], path: str) -> None:
-        self.iocrt[name] = [1, self.now % 30000 + 1, self.now, 1, kept(path, 100)]
-        self.pvs[name] = {
-            row.name: (kept(row.desc, 40), {k: kept(v, 100) for k, v in row.infos.items()})
+    def register(self, name: str, instance: str, rows: list[PvRow], path: str) -> None:
+        began = self.runs.setdefault(instance, self.now)
+        asked = self.asked.setdefault(name, {})
+        asked.pop(instance, None)  # to the end
+        wanted = {
+            row.name: (kept(row.desc, 100), {k: kept(v, 100) for k, v in row.infos.items()})
             for row in rows
         }
+        asked[instance] = [1, pid(began), began, 1, kept(path, 100)], wanted
+        self._show(name)
 
-    def stop(self, name: str) -> None:
-        row = self.iocrt.get(name)
-        if row and row[0]:
-            row[0], row[1], row[3] = 0, None, self.now
+    def end(self, instance: str) -> list[str]:
+        """End the run of an instance; return the names that it had registered."""
+        self.runs.pop(instance, None)
+        names = [name for name, asked in self.asked.items() if instance in asked]
+        for name in names:
+            asked = self.asked[name]
+            last = list(asked)[-1] == instance
+            del asked[instance]
+            if asked and last:
+                self._show(name)
+            elif not asked:
+                row = self.iocrt[name]
+                row[0], row[1], row[3] = 0, None, self.now
+        return names
+
+    def end_all(self) -> None:
+        """Let the IOC die with all runs: each row is that of the last run to register."""
+        self.runs.clear()
+        for name, asked in self.asked.items():
+            if asked:
+                row = self.iocrt[name]
+                row[0], row[1], row[3] = 0, None, self.now
+                asked.clear()
+
+    def _show(self, name: str) -> None:
+        """Give the row and the PVs of a name to the last run that lives."""
+        row, wanted = list(self.asked[name].values())[-1]
+        self.iocrt[name], self.pvs[name] = list(row), wanted
+
+
+def pid(began: int) -> int:
+    return began % 30000 + 1
 
 
 def kept(text: str, limit: int) -> str:
@@ -60,7 +94,7 @@ def kept(text: str, limit: int) -> str:
 
 
 def found(backend: Backend) -> Model:
-    """The same, read by plain SQL."""
+    """Return the same from the database, in plain SQL."""
     seconds = "UNIX_TIMESTAMP({})" if "mysql" in backend.url else "strftime('%s', {})"
     start, stop = seconds.format("start_time"), seconds.format("stop_time")
     model = Model()
@@ -78,17 +112,9 @@ def found(backend: Backend) -> Model:
     return model
 
 
-@pytest.fixture
-def impatient(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-off and settling in hundredths of a second."""
-    monkeypatch.setattr(registry_module, "BACKOFF", 0.02)
-    monkeypatch.setattr(registry_module, "BACKOFF_MAX", 0.1)
-    monkeypatch.setattr(registry_module, "SETTLE", 0.0)
-    if isinstance(backend, SqliteBackend):
-        monkeypatch.setattr(dbconnection, "LOCK_TIMEOUT", 0.01)
+TIMES = Times(backoff=0.02, backoff_max=0.1, settle=0.0)
 
 
-@pytest.mark.usefixtures("impatient")
 @settings(
     max_examples=60,
     deadline=None,
@@ -96,28 +122,28 @@ def impatient(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @given(steps=steps)
 def test_rows_end_as_in_the_model(backend: Backend, tmp_path: Path, steps: list[Any]) -> None:
-    """Whatever happened, once the database answers it holds the last of what was wanted."""
+    """Whatever happened, when the database answers it has the last of what was wanted."""
     model = Model()
     backend.mend()
     backend.clear()
-    watched = Watched(backend.url, tmp_path / "state")
+    times = replace(TIMES, lock=0.01) if isinstance(backend, SqliteBackend) else TIMES
+    # A directory of its own, because a failed example may leave something there.
+    state = Path(mkdtemp(dir=tmp_path))
+    watched = Watched(backend.url, state, times)
     for step, *values in steps:
         model.now += 1
         match step:
             case "register":
-                name, asked, path = values
+                name, instance, asked, path = values
                 rows = [PvRow(f"{name}:{pv}", "ai", *rest) for pv, rest in asked.items()]
+                model.register(name, instance, rows, path)
+                began = model.runs[instance]
                 watched.registry.register(
-                    name,
-                    pid=model.now % 30000 + 1,
-                    exe_path=path,
-                    started=model.now,
-                    pvs=rows,
+                    name, instance=instance, pid=pid(began), exe_path=path, started=began, pvs=rows
                 )
-                model.register(name, rows, path)
-            case "stop":
-                watched.registry.stopped(values[0], model.now)
-                model.stop(values[0])
+            case "end":
+                for name in model.end(values[0]):
+                    watched.registry.stopped(name, model.now, instance=values[0])
             case "break":
                 backend.spoil()
             case "mend":
@@ -127,17 +153,16 @@ def test_rows_end_as_in_the_model(backend: Backend, tmp_path: Path, steps: list[
                 watched.until_written()
             case "restart":  # of an IOC that died before it could tell of a stop
                 watched.registry.close(5)
-                watched = Watched(backend.url, tmp_path / "state")
-                watched.registry.reconcile(NAMES, model.now)
-                for name in NAMES:
-                    model.stop(name)
+                watched = Watched(backend.url, state, times)
+                watched.registry.reconcile(INSTANCES, model.now)
+                model.end_all()
     backend.mend()
     watched.until_written()
     if model.iocrt:
         result = found(backend)
         assert (result.iocrt, result.pvs) == (model.iocrt, model.pvs)
-        for name, row in model.iocrt.items():
-            assert watched.registry.status(name).registered == bool(row[0])
-            watched.registry.stopped(name, model.now)
+        for name, asked in model.asked.items():
+            for instance in asked:
+                watched.registry.stopped(name, model.now, instance=instance)
     watched.registry.close(5)
-    assert list((tmp_path / "state" / "registry").glob("*.json")) == []
+    assert list((state / "registry").glob("*.json")) == []

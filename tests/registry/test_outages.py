@@ -1,4 +1,4 @@
-"""A database that is killed or hangs at any moment: nobody waits, nothing is lost or leaks."""
+"""When a database is killed or hangs at any moment, nobody waits, and nothing is lost or leaks."""
 
 from __future__ import annotations
 
@@ -16,26 +16,23 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.registry import dbconnection, registry
-from bgrscrpt_ioc.registry.registry import PvRow
+from benchmarks.rig.mariadb import MariaDb
+from bgrscrpt_ioc.registry.registry import PvRow, Times
 from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
-from tests.registry.mariadb import MariaDb
 from tests.registry.watching import NAME, STARTED, Watched, registry_threads
 
 Watch = Callable[..., Watched]
 Outage = Callable[[MariaDb], AbstractContextManager[None]]
-AT_ONCE = 0.4  # s: less than any wait for the server, which ANSWER_TIMEOUT ends
+AT_ONCE = 1.5  # s: less than any wait for the server, which `Times.answer` ends
 
 STOPPED_TIMES = "SELECT start_time, stop_time, running, pid FROM iocrt"
 OUTAGES = [pytest.param(MariaDb.down, id="killed"), pytest.param(MariaDb.hung, id="hung")]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds become tenths; nothing else changes."""
-    monkeypatch.setattr(registry, "BACKOFF", 0.1)
-    monkeypatch.setattr(registry, "BACKOFF_MAX", 0.5)
-    monkeypatch.setattr(dbconnection, "ANSWER_TIMEOUT", 0.5)
+@pytest.fixture
+def times() -> Times:
+    """Tries are tenths of seconds apart; the time for an answer is longer than `AT_ONCE`."""
+    return Times(backoff=0.1, backoff_max=0.5, answer=2.0)
 
 
 @contextmanager
@@ -47,7 +44,10 @@ def at_once() -> Iterator[None]:
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_outage_before_and_after(mariadb: MySqlBackend, watch: Watch, outage: Outage) -> None:
-    """Registered and stopped while the server is away: both are written later, with true times."""
+    """A script registers and stops while the server is away.
+
+    Both are written later, with true times.
+    """
     watched = watch(mariadb.url)
     with outage(mariadb.server):
         with at_once():
@@ -69,7 +69,7 @@ def test_outage_before_and_after(mariadb: MySqlBackend, watch: Watch, outage: Ou
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_outage_in_the_middle(mariadb: MySqlBackend, watch: Watch, outage: Outage) -> None:
-    """A server lost inside the transaction leaves all rows or none, and all in the end."""
+    """If the server dies in a transaction, all rows are there or none; all are in the end."""
     watched = watch(mariadb.url)
     watched.register("OTHER", pvs=[PvRow("SAME", "ai", "", {"a": "1"})])
     watched.until_written()
@@ -77,7 +77,7 @@ def test_outage_in_the_middle(mariadb: MySqlBackend, watch: Watch, outage: Outag
     holder.begin()
     holder.cursor().execute("SELECT * FROM pvs WHERE pvname = 'SAME' FOR UPDATE")
     watched.register(pvs=[PvRow("SAME", "ao", "", {"b": "2"})])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not mariadb.server.sql(
         "SELECT * FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
     ):
@@ -91,7 +91,7 @@ def test_outage_in_the_middle(mariadb: MySqlBackend, watch: Watch, outage: Outag
 
 
 def test_calls_never_wait(mariadb: MySqlBackend, watch: Watch) -> None:
-    """Hundreds of calls through an outage, its begin and end: none waits for the server."""
+    """Of hundreds of calls before, during and after an outage none waits for the server."""
     watched = watch(mariadb.url)
     slowest = 0.0
 
@@ -116,7 +116,7 @@ def test_calls_never_wait(mariadb: MySqlBackend, watch: Watch) -> None:
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_close_keeps_its_time(mariadb: MySqlBackend, watch: Watch, outage: Outage) -> None:
-    """An IOC that ends while the server is away ends in time; the next one writes the true stop."""
+    """An IOC that ends while the server is away ends in time; the next IOC writes the true stop."""
     first = watch(mariadb.url)
     first.register()
     first.until_registered()
@@ -124,7 +124,7 @@ def test_close_keeps_its_time(mariadb: MySqlBackend, watch: Watch, outage: Outag
         first.registry.stopped(NAME, STARTED + 60)
         began = time.monotonic()
         first.registry.close(0.3)
-        assert time.monotonic() - began < 10, "without end the writer tries again"
+        assert time.monotonic() - began < 60, "without end the writer tries again"
         second = watch(mariadb.url)
         second.registry.reconcile([NAME], STARTED + 1000)
         second.until_problem("cannot reach")
@@ -145,14 +145,9 @@ def test_close_writes_what_it_can(backend: Backend, watch: Watch) -> None:
     assert registry_threads() == []
 
 
-def test_close_does_not_wait_for_the_next_try(
-    backend: Backend, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The last try comes at once, however far off the next one was."""
-    monkeypatch.setattr(registry, "BACKOFF", 60.0)
-    monkeypatch.setattr(registry, "BACKOFF_MAX", 60.0)
-    monkeypatch.setattr(dbconnection, "LOCK_TIMEOUT", 1)
-    watched = watch(backend.url)
+def test_close_does_not_wait_for_the_next_try(backend: Backend, watch: Watch) -> None:
+    """The last try comes at once, however long the wait for the next one was."""
+    watched = watch(backend.url, backoff=60.0, backoff_max=60.0, lock=1.0)
     backend.spoil()
     watched.register()
     watched.until_problem("trying again in 60 s")
@@ -164,9 +159,9 @@ def test_close_does_not_wait_for_the_next_try(
 IOC = """
 import sys, time
 from pathlib import Path
-from bgrscrpt_ioc.registry.registry import Registry, PvRow
+from bgrscrpt_ioc.registry.registry import Registry, PvRow, Times
 url, state, end = sys.argv[1:]
-registry = Registry(url, Path(state), lambda name: None)
+registry = Registry(url, Path(state), lambda name: None, times=Times(answer=1000.0))
 for name in ("BGRSCRPT_01", "ODD"):
     registry.register(name, instance="BGRSCRPT_01", pid=77, exe_path="/a.py", started=1_700_000_000,
                       pvs=[PvRow("P:" + name, "ai", "")])
@@ -185,8 +180,8 @@ def ioc(url: str, state: Path, end: str) -> subprocess.Popen[str]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Another process brings this about, and cannot call us."""
-    deadline = time.monotonic() + 20
+    """Wait for what another process does, which cannot call us."""
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -194,14 +189,13 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("away", [False, True], ids=["up", "away"])
 def test_killed_ioc(mariadb: MySqlBackend, watch: Watch, tmp_path: Path, *, away: bool) -> None:
-    """After SIGKILL of the IOC the next one stops its rows, names of its scripts' own included."""
+    """After SIGKILL of the IOC the next one stops its rows, with names that its scripts chose."""
     state = tmp_path / "state"
     journal = state / "registry"
 
     def done() -> bool:
-        return [json.loads(file.read_text())["written"] for file in journal.glob("*.json")] == [
-            not away
-        ] * 2
+        kept = [json.loads(file.read_text())["ioc_name"] for file in journal.glob("*.json")]
+        return len(kept) == 2 and (away or len(mariadb.sql(STOPPED_TIMES)) == 2)
 
     if away:
         mariadb.spoil()
@@ -226,7 +220,7 @@ def test_hung_database_does_not_keep_the_interpreter(mariadb: MySqlBackend, tmp_
     """The IOC's process ends at once though a thread of the registry waits for the server."""
     with mariadb.server.hung():
         process = ioc(mariadb.url, tmp_path / "state", "at once")
-        process.communicate(timeout=4.5)  # its ANSWER_TIMEOUT is 5 s
+        process.communicate(timeout=100)  # it waits for an answer ten times as long
     assert process.returncode == 0
 
 
@@ -256,7 +250,7 @@ def test_two_hundred_cycles(backend: Backend, watch: Watch) -> None:
 def test_two_iocs_at_the_same_time(
     backend: Backend, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """IOCs that write to one registry at once, each other's PVs too, need no second try."""
+    """IOCs that write to one registry at once, even each other's PVs, need no second try."""
     iocs = [watch(backend.url, f"state{number}") for number in range(3)]
 
     def work(number: int) -> None:
@@ -279,27 +273,28 @@ def test_two_iocs_at_the_same_time(
     assert backend.sql("SELECT COUNT(*) FROM iocrt") == [(3,)]
 
 
-def test_new_work_does_not_try_faster(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the server is away tries come at 1, 2, 4 ... units, whatever is asked meanwhile."""
-    monkeypatch.setattr(registry, "BACKOFF_MAX", 0.4)
+def test_new_work_does_not_try_faster(watch: Watch) -> None:
+    """While the server is away, tries come after 1, 2, 4 ... units, whatever is asked meanwhile."""
     tried: list[float] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
-        watched = watch(f"mysql+pymysql://a:b@127.0.0.1:{server.getsockname()[1]}/iocdb")
+        url = f"mysql+pymysql://a:b@127.0.0.1:{server.getsockname()[1]}/iocdb"
+        watched = watch(url, backoff_max=0.4)
         for _ in range(5):
             waits = len(watched.names)
             watched.register()
-            server.accept()[0].close()
-            tried.append(time.monotonic())
+            connection = server.accept()[0]
+            tried.append(time.monotonic())  # the wait for the next try begins after that
+            connection.close()
             watched.until(lambda _, waits=waits: len(watched.names) > waits)
             for _ in range(20):
                 watched.register()
     gaps = [after - before for before, after in pairwise(tried)]
     for gap, least in zip(gaps, [0.1, 0.2, 0.4, 0.4], strict=True):
-        assert least <= gap < least + 0.3
+        assert gap >= least
 
 
 def test_nothing_is_imported_before_it_is_needed(sqlite: SqliteBackend, tmp_path: Path) -> None:
-    """The IOC's start pays for no database library and no thread."""
+    """The start of the IOC imports no database library and starts no thread for it."""
     code = (
         "import sys, threading\n"
         "from pathlib import Path\n"

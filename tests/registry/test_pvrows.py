@@ -21,7 +21,7 @@ pvs = st.fixed_dictionaries(
 
 
 def test_as_the_original_reads_it() -> None:
-    """The documented form, with the original's defaults for what is missing."""
+    """The documented form is read with the defaults of ISIS's own function."""
     call = {
         "A": {"type": "int", "description": "d", "info_field": {"archive": "", "INTEREST": "HIGH"}},
         "B": {},
@@ -39,7 +39,7 @@ def test_as_the_original_reads_it() -> None:
 
 
 def test_malformed_entries_are_named() -> None:
-    """What is no PV is left out with a warning that names it; the others stay."""
+    """What is no PV is left out, with a warning that names it; the others stay."""
     rows, warnings = pv_rows({"A": 3, 7: {}, "B": {"info_field": "x"}, "C": {}}, "P:")
     assert [row.name for row in rows] == ["P:C"]
     assert [w.split(" left out")[0] for w in warnings] == ["PV 'A'", "PV '7'", "PV 'B'"]
@@ -56,12 +56,12 @@ def test_everything_fits(pv_database: dict[str, Any], prefix: str | None) -> Non
     for row in kept:
         assert 0 < len(row.name) <= 100
         assert len(row.record_type) <= 100
-        assert len(row.desc) <= 40
+        assert len(row.desc) <= 100
         assert all(0 < len(k) <= 100 and len(v) <= 100 for k, v in row.infos.items())
         "".join([row.name, row.record_type, row.desc, *row.infos, *row.infos.values()]).encode()
 
 
 def test_later_row_of_one_name_counts() -> None:
-    """Of two rows of one name, trailing blanks apart, the later one is kept."""
+    """Of two rows with one name, apart from blanks at the end, the later one is kept."""
     rows, _ = fitting([PvRow("A", "ai", "old"), PvRow("B", "ai", ""), PvRow("A ", "ao", "new")])
     assert rows == (PvRow("A", "ao", "new"), PvRow("B", "ai", ""))

@@ -51,7 +51,7 @@ def test_registration_and_stop(backend: Backend, watch: Watch) -> None:
 
 
 def test_existing_row_of_iocs(backend: Backend, watch: Watch) -> None:
-    """What the instrument says of an IOC in `iocs` is left as it is."""
+    """What the instrument has written about an IOC in `iocs` does not change."""
     watch(backend.url).register("OTHER")
     watch(backend.url).until_written()
     row = (NAME, "/boot", 2001, 2002, "run", "st.cmd", "Background")
@@ -63,7 +63,7 @@ def test_existing_row_of_iocs(backend: Backend, watch: Watch) -> None:
 
 
 def test_new_registration_replaces_the_pvs(backend: Backend, watch: Watch) -> None:
-    """PVs of the last call that this one does not have are gone, with their info fields."""
+    """PVs of the last call that this call does not have are gone, with their info fields."""
     watched = watch(backend.url)
     watched.register(pvs=[PvRow("OLD", "ai", "", {"a": "1"}), PvRow("BOTH", "ai", "", {"a": "1"})])
     watched.until_written()
@@ -74,7 +74,7 @@ def test_new_registration_replaces_the_pvs(backend: Backend, watch: Watch) -> No
 
 
 def test_pv_of_another_ioc_is_taken_over(backend: Backend, watch: Watch) -> None:
-    """A PV name that another IOC has registered belongs to the last that asks for it."""
+    """A PV name that another IOC has registered goes to the last one that claims it."""
     watched = watch(backend.url)
     watched.register("OTHER", pvs=[PvRow("SAME", "ai", "", {"a": "1"}), PvRow("HERS", "ai", "")])
     watched.until_registered("OTHER")
@@ -86,21 +86,24 @@ def test_pv_of_another_ioc_is_taken_over(backend: Backend, watch: Watch) -> None
 
 
 def test_lengths(backend: Backend, watch: Watch) -> None:
-    """Names of 100 characters fit, of 101 are refused one by one; texts are cut as the tools do."""
+    """Names of 100 characters fit, longer ones are refused one by one.
+
+    Texts are cut as the tools do.
+    """
     watched = watch(backend.url)
     name = "Ž" * 100
     watched.register(
         "I" * 100,
         exe_path="/" + "x" * 200,
         pvs=[
-            PvRow(name, "ai", "d" * 41, {"k" * 100: "v" * 101, "k" * 101: ""}),
+            PvRow(name, "ai", "d" * 101, {"k" * 100: "v" * 101, "k" * 101: ""}),
             PvRow("P" * 101, "ai", ""),
         ],
     )
     status = watched.until_registered("I" * 100)
     assert "101 characters, the registry holds 100" in status.message
     assert len(status.message.encode()) <= 255
-    assert backend.sql("SELECT pvname, record_desc FROM pvs") == [(name, "d" * 40)]
+    assert backend.sql("SELECT pvname, record_desc FROM pvs") == [(name, "d" * 100)]
     assert backend.sql("SELECT * FROM pvinfo") == [(name, "k" * 100, "v" * 100)]
     assert backend.sql("SELECT exe_path FROM iocrt") == [("/" + "x" * 99,)]
 
@@ -114,7 +117,10 @@ def test_lengths(backend: Backend, watch: Watch) -> None:
 
 @pytest.mark.parametrize("found", [1, 0])
 def test_rows_of_a_dead_ioc(backend: Backend, watch: Watch, found: int) -> None:
-    """At the start a row left running is stopped; a stopped one and those of others stay."""
+    """At the start, a row that was left running is stopped.
+
+    Stopped rows and those of others stay.
+    """
     first = watch(backend.url, "lost")  # its journal is not there for the second
     first.register()
     first.register("OTHER")
@@ -133,7 +139,7 @@ def test_rows_of_a_dead_ioc(backend: Backend, watch: Watch, found: int) -> None:
 
 
 def test_no_rows_before_the_first_registration(tmp_path: Path) -> None:
-    """Where no file is yet, no row needs to be stopped: none is made, nor SQLAlchemy imported."""
+    """If there is no file, no row must be stopped: none is made, nor SQLAlchemy imported."""
     code = f"""
 import sys, time
 from pathlib import Path
@@ -172,7 +178,7 @@ def test_table_for_people(backend: Backend, watch: Watch) -> None:
 
 @pytest.mark.parametrize("keys", ["", "iocrt", "iocrt pvs pvinfo"])
 def test_tables_without_foreign_keys(mariadb: MySqlBackend, watch: Watch, keys: str) -> None:
-    """Rows are the same where tables lack their foreign keys: nothing relies on a cascade."""
+    """Rows are the same in tables without foreign keys: nothing needs a cascade."""
     for table in keys.split():
         mariadb.sql(f"ALTER TABLE {table} DROP FOREIGN KEY {table}_ibfk_1")
     watched = watch(mariadb.url)
@@ -188,7 +194,7 @@ def test_tables_without_foreign_keys(mariadb: MySqlBackend, watch: Watch, keys: 
 
 
 def test_start_time_that_follows_updates(mariadb: MySqlBackend, watch: Watch) -> None:
-    """A stop leaves the start time alone though MySQL may have made the column move by itself."""
+    """A stop leaves the start time alone, although MySQL may change that column by itself."""
     mariadb.sql(
         "ALTER TABLE iocrt MODIFY start_time TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP "
         "ON UPDATE CURRENT_TIMESTAMP"
@@ -202,7 +208,10 @@ def test_start_time_that_follows_updates(mariadb: MySqlBackend, watch: Watch) ->
 
 
 def test_sqlite_file(sqlite: SqliteBackend, watch: Watch) -> None:
-    """The file is made, not for everybody, and rows of others that refer to ours go with them."""
+    """The file is made, not for everybody.
+
+    Rows of others that refer to ours are removed with them.
+    """
     watched = watch(sqlite.url)
     watched.register(pvs=[PvRow("OLD", "ai", "")])
     watched.until_registered()
@@ -225,7 +234,7 @@ def test_sqlite_file(sqlite: SqliteBackend, watch: Watch) -> None:
 def test_times_in_the_zone_of_the_server(
     mariadb: MySqlBackend, watch: Watch, zone: str, mark: str
 ) -> None:
-    """Times are right for readers in any zone, and what runs has the mark of the original."""
+    """Times are right for readers in any zone, and a running row has ISIS's own mark."""
     mariadb.server.sql("SET GLOBAL time_zone = %s", zone)
     try:
         watched = watch(mariadb.url)
@@ -243,7 +252,7 @@ def test_times_in_the_zone_of_the_server(
 
 @pytest.mark.parametrize("charset", ["latin1", "utf8mb3", "utf8mb4"])
 def test_columns_that_lack_characters(mariadb: MySqlBackend, watch: Watch, charset: str) -> None:
-    """Texts get `?` for what a column cannot hold; only names it cannot hold are left out."""
+    """Texts get `?` for characters that a column cannot hold; only names with such are left out."""
     mariadb.sql("ALTER TABLE pvs DROP FOREIGN KEY pvs_ibfk_1")
     mariadb.sql(f"ALTER TABLE pvs MODIFY record_desc VARCHAR(100) CHARACTER SET {charset}")
     watched = watch(mariadb.url)
@@ -258,7 +267,7 @@ def test_columns_that_lack_characters(mariadb: MySqlBackend, watch: Watch, chars
 
 
 def test_name_that_a_column_cannot_hold(mariadb: MySqlBackend, watch: Watch) -> None:
-    """An IOC name outside the column's character set is refused, and holds nobody else up."""
+    """An IOC name with other characters than the column's is refused, and delays no other."""
     watched = watch(mariadb.url)
     mariadb.sql("ALTER TABLE iocrt DROP FOREIGN KEY iocrt_ibfk_1")
     mariadb.sql("ALTER TABLE iocrt MODIFY iocname VARCHAR(100) CHARACTER SET latin1")

@@ -1,4 +1,4 @@
-"""What is wrong with the database: one clear line in the status and the log, then quiet retries."""
+"""A problem with the database is one clear line in the status and the log, then quiet retries."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bgrscrpt_ioc.events import Severity
-from bgrscrpt_ioc.registry import dbconnection, registry
-from bgrscrpt_ioc.registry.registry import RegistryError, RegistryStatus, read_table
+from benchmarks.rig.mariadb import SCHEMA, statements
+from bgrscrpt_ioc.lifecycle.events import Severity
+from bgrscrpt_ioc.registry.registry import RegistryError, RegistryStatus, Times, read_table
 from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
-from tests.registry.mariadb import SCHEMA, statements
 from tests.registry.watching import NAME, Watched
 
 Watch = Callable[..., Watched]
@@ -25,11 +24,10 @@ SECRET = "s3cr+t%2F&x"  # noqa: S105 - as it stands in a URL
 PLAIN = "s3cr+t/&x"
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The back-off does not slow these tests; only how it counts is its own test."""
-    monkeypatch.setattr(registry, "BACKOFF", 0.05)
-    monkeypatch.setattr(registry, "BACKOFF_MAX", 0.1)
+@pytest.fixture
+def times() -> Times:
+    """Short back-off, so that it does not slow these tests; how it grows has its own test."""
+    return Times(backoff=0.05, backoff_max=0.1)
 
 
 def in_trouble(watched: Watched) -> RegistryStatus:
@@ -45,7 +43,7 @@ def in_trouble(watched: Watched) -> RegistryStatus:
 
 
 def recovered(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
-    """The rows get there, and the log has one line for the trouble and one for its end."""
+    """The rows are written, and the log has one line for the problem and one for its end."""
     assert watched.until_registered().message == "registered"
     watched.until_written()
     lines = [r.getMessage() for r in caplog.records if r.name == "bgrscrpt_ioc.registry"]
@@ -60,7 +58,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_wrong_password(mariadb: MySqlBackend, watch: Watch, log: pytest.LogCaptureFixture) -> None:
-    """The user is named, the password nowhere; right again, the rows are written."""
+    """The user is named, and never the password; when it is right again, the rows are written."""
     watched = watch(mariadb.server.url(mariadb.database, mariadb.user, SECRET))
     status = in_trouble(watched)
     assert f"user {mariadb.user} refused, wrong password?" in status.message
@@ -99,7 +97,7 @@ def test_missing_table(mariadb: MySqlBackend, watch: Watch, log: pytest.LogCaptu
 
 
 def test_other_columns(mariadb: MySqlBackend, watch: Watch, log: pytest.LogCaptureFixture) -> None:
-    """A table of another layout is told by the file it should be like."""
+    """A table with another layout is named, with the file that shows the right one."""
     mariadb.sql("ALTER TABLE iocrt CHANGE exe_path path VARCHAR(100)")
     watched = watch(mariadb.url)
     assert "other columns than those of db/iocdb.sql" in in_trouble(watched).message
@@ -108,7 +106,7 @@ def test_other_columns(mariadb: MySqlBackend, watch: Watch, log: pytest.LogCaptu
 
 
 def test_read_only_user(mariadb: MySqlBackend, watch: Watch, log: pytest.LogCaptureFixture) -> None:
-    """A user who may only read: the rights that are missing are named."""
+    """The rights that a read-only user lacks are named."""
     reader = f"{mariadb.user}_ro"
     mariadb.server.make_user(mariadb.database, reader, "SELECT")
     try:
@@ -127,7 +125,7 @@ def test_unknown_host(watch: Watch) -> None:
 
 
 def test_refused_connection(watch: Watch, unused_tcp_port: int) -> None:
-    """A server that does not run: where, and the system's reason."""
+    """If a server does not run, its place and the system's reason are named."""
     watched = watch(f"mysql+pymysql://iocdb:x@127.0.0.1:{unused_tcp_port}/iocdb")
     wanted = f"cannot reach 127.0.0.1:{unused_tcp_port} (Connection refused)"
     assert in_trouble(watched).message.startswith(wanted)
@@ -140,12 +138,14 @@ def test_refused_connection(watch: Watch, unused_tcp_port: int) -> None:
         ("mysql+pymysql://a:s3cret@h:x/db", "is no URL: expected"),
         ("postgresql://a:s3cret@h/db", "cannot be used: expected sqlite"),
         ("mysql+pymysql://a:s3cret@h", "names no database: expected"),
+        ("mysql+pymysql://a:s3c@s3cret@h/db", "its password holds an @: write each @ of it as %40"),
+        ("mysql+pymysql://a:s3c@s3/s3cret@h/db", "its password holds an @"),
         ("sqlite://", "cannot be used: expected sqlite:////path"),
         ("sqlite:////tmp/x?timeout=soon", "ValueError: could not convert string to float: 'soon'"),
     ],
 )
 def test_wrong_url(watch: Watch, url: str, problem: str) -> None:
-    """A URL that cannot be used: what is expected, and no password in any text or trace."""
+    """For a URL that cannot be used, the message says what is expected, without the password."""
     assert problem in in_trouble(watch(url)).message
     with pytest.raises(RegistryError) as caught:
         read_table(url)
@@ -153,11 +153,9 @@ def test_wrong_url(watch: Watch, url: str, problem: str) -> None:
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_outage_of_days(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of tries later it still tries, and is silent."""
-    monkeypatch.setattr(registry, "BACKOFF", 1e-6)
-    monkeypatch.setattr(registry, "BACKOFF_MAX", 1e-5)
-    watched = watch("no url")
+def test_outage_of_days(watch: Watch) -> None:
+    """After thousands of tries it still tries, and is silent."""
+    watched = watch("no url", backoff=1e-6, backoff_max=1e-5)
     watched.register()
     watched.until(lambda _: len(watched.names) > 3000)
 
@@ -171,21 +169,15 @@ def test_errors_of_reading_hide_the_password(mariadb: MySqlBackend) -> None:
 
 
 def test_reading_makes_no_file(sqlite: SqliteBackend) -> None:
-    """`read_table` of a registry that is not there says so and makes nothing."""
-    with pytest.raises(RegistryError, match="made when a script first registers"):
+    """`read_table` of a registry that does not exist says so and makes nothing."""
+    with pytest.raises(RegistryError, match="the IOC makes it when a script first registers"):
         read_table(sqlite.url)
     assert not sqlite.path.parent.exists()
 
 
-def test_locked(
-    backend: Backend,
-    watch: Watch,
-    log: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Another program holds a lock: said after a short wait, written when it lets go."""
-    monkeypatch.setattr(dbconnection, "LOCK_TIMEOUT", 1)
-    watched = watch(backend.url)
+def test_locked(backend: Backend, watch: Watch, log: pytest.LogCaptureFixture) -> None:
+    """If another program holds a lock, that is reported, and rows are written when it is free."""
+    watched = watch(backend.url, lock=1.0)
     if isinstance(backend, MySqlBackend):
         backend.sql("INSERT INTO iocs (iocname) VALUES (?)", NAME)
         holder = backend.server.connect(backend.database)
@@ -215,7 +207,10 @@ def test_corrupted_file(
     content: bytes | None,
     problem: str,
 ) -> None:
-    """A file that is damaged or no database is left as it is; moved away, a new one is made."""
+    """A file that is damaged or no database is left alone.
+
+    If it is moved away, a new one is made.
+    """
     if content is None:
         maker = watch(sqlite.url, "maker")
         maker.register()
@@ -233,7 +228,7 @@ def test_corrupted_file(
 
 
 def test_read_only_file(sqlite: SqliteBackend, watch: Watch) -> None:
-    """A database opened for reading only is told so."""
+    """A database that is opened only for reading is reported."""
     maker = watch(sqlite.url, "maker")
     maker.register()
     maker.until_written()
@@ -250,23 +245,26 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("only root can mount a small file system: run this test as root")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)  # a test that fails may use it
 
 
-def test_full_disk(small_disk: Path, log: pytest.LogCaptureFixture) -> None:
-    """No space for the registry nor the journal: both said, and all is written when there is."""
+def test_full_disk(small_disk: Path, times: Times, log: pytest.LogCaptureFixture) -> None:
+    """If the registry and the journal have no space, both are reported.
+
+    With space all is written.
+    """
     state, database = small_disk / "state", small_disk / "iocdb.sqlite"
-    first = Watched(f"sqlite:///{database}", state)
+    first = Watched(f"sqlite:///{database}", state, times)
     first.register("OTHER")
     first.until_written()
     filler = small_disk / "filler"
     with filler.open("wb") as file:
         size = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
         file.write(bytes(size))
-    watched = Watched(f"sqlite:///{database}", state)
+    watched = Watched(f"sqlite:///{database}", state, times)
     message = in_trouble(watched).message
     assert f"{database}: the disk is full" in message
-    watched.until_problem("No space left on device")
+    watched.until_problem("cannot keep")  # and of a path, long or short, what fits into the PV
     assert len(watched.registry.status(NAME).message.encode()) <= 255
     filler.unlink()
     assert watched.until_registered().registered

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from bgrscrpt_ioc.registry.registry import PvRow, Registry, RegistryStatus
+from bgrscrpt_ioc.registry.times import USUAL, Times
 
 NAME = "BGRSCRPT_01"
 STARTED = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
 
 
 class Watched:
-    """A `Registry` and the names it has told of."""
+    """A `Registry` and the names that it has reported."""
 
-    def __init__(self, url: str, state_dir: Path) -> None:
+    def __init__(self, url: str, state_dir: Path, times: Times = USUAL, prefix: str = "") -> None:
         self._told = threading.Condition()
         self.names: list[str] = []
-        self.registry = Registry(url, state_dir, self._tell)
+        self.state_dir = state_dir
+        self.registry = Registry(url, state_dir, self._tell, prefix=prefix, times=times)
 
     def _tell(self, name: str) -> None:
         with self._told:
@@ -28,9 +30,9 @@ class Watched:
             self._told.notify_all()
 
     def until(
-        self, wanted: Callable[[RegistryStatus], bool], name: str = NAME, timeout: float = 30
+        self, wanted: Callable[[RegistryStatus], bool], name: str = NAME, timeout: float = 60
     ) -> RegistryStatus:
-        """Wait for a status; woken by the registry's own callback."""
+        """Wait for a status; the registry's own callback wakes the test."""
         end = time.monotonic() + timeout
         with self._told:
             while not wanted(status := self.registry.status(name)):
@@ -47,8 +49,8 @@ class Watched:
         """Wait until the message contains this."""
         return self.until(lambda status: text in status.message, name)
 
-    def until_written(self, timeout: float = 30) -> None:
-        """Wait until all threads of the registry are gone: nothing is left to do."""
+    def until_written(self, timeout: float = 60) -> None:
+        """Wait until all threads of the registry have ended: nothing is left to do."""
         end = time.monotonic() + timeout
         while threads := registry_threads():  # one may start another before it ends
             threads[0].join(max(0.0, end - time.monotonic()))
@@ -66,5 +68,5 @@ class Watched:
 
 
 def registry_threads() -> list[threading.Thread]:
-    """The registry's threads that live."""
+    """Return the registry's threads that live."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("registry")]

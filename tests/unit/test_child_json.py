@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-FILE = Path(__file__).parents[2] / "bgrscrpt_ioc" / "child" / "bgrscrpt.py"
+from bgrscrpt_ioc.child._bgrscrpt_json import encoded
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -18,23 +17,10 @@ VALUES = st.recursive(
 )
 
 
-def child() -> Any:
-    """The module, as the child's interpreter has it."""
-    spec = spec_from_file_location("bgrscrpt_of_the_child", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ENCODED = child()._encoded
-
-
 @given(VALUES)
 def test_what_is_written_reads_the_same(value: Any) -> None:
     """Any text, lone surrogates too, in ASCII; what JSON has no word for is a text."""
-    written = ENCODED(value)
+    written = encoded(value)
     assert written.isascii()
     assert json.loads(written) == json.loads(json.dumps(value), parse_constant=infinity)
 
@@ -42,7 +28,7 @@ def test_what_is_written_reads_the_same(value: Any) -> None:
 @given(st.text(st.characters()) | st.sampled_from(["\ud800", 'a"b', "a\\b", "\x7f", "\U0001f600"]))
 def test_texts(text: str) -> None:
     """Quotes, backslashes, controls, surrogates and what lies beyond them."""
-    assert json.loads(ENCODED(text)) == text
+    assert json.loads(encoded(text)) == text
 
 
 def infinity(name: str) -> str:

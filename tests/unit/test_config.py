@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bgrscrpt_ioc.config import settings as settings_module
+from bgrscrpt_ioc.config import iocsettings
+from bgrscrpt_ioc.config.iocsettings import IocSettings
 from bgrscrpt_ioc.config.load import load
-from bgrscrpt_ioc.config.settings import InstanceSettings, IocSettings
-from bgrscrpt_ioc.events import Policy
+from bgrscrpt_ioc.config.settings import InstanceSettings
+from bgrscrpt_ioc.lifecycle.events import Policy
 
 Load = Callable[..., IocSettings]
 
@@ -62,11 +64,12 @@ def test_a_script_and_nothing_else(loaded: Load, tmp_path: Path) -> None:
         "state_dir": Path("/var/icp/bgrscrpt"),
         "interfaces": ("127.0.0.1",),
         "port": 5064,
+        "force": False,
         "cgroup": "auto",
         "echo": True,
+        "log_format": "text",
         "strict": False,
         "asg": None,
-        "fast_reads": True,
         "write_hosts": (),
     }
     (instance,) = ioc.instances
@@ -304,5 +307,113 @@ def test_paths_are_absolute(loaded: Load) -> None:
 
 def test_the_longest_pv_name() -> None:
     """The length limit is checked with the longest name of the records that are served."""
-    records = pytest.importorskip("bgrscrpt_ioc.ca.records")
-    assert max(map(len, (row.name for row in records.RECORDS))) == len(settings_module.LONGEST_PV)
+    records = pytest.importorskip("bgrscrpt_ioc.records.table")
+    assert max(map(len, (row.name for row in records.RECORDS))) == len(iocsettings.LONGEST_PV)
+
+
+# --- the ISIS way --------------------------------------------------------------------------------
+
+# As ISIS's launcher has them for a background script: config_env, and runIOC.bat.
+LAUNCHER = {
+    "MYPVPREFIX": "TE:NDW1234:",
+    "KIT_ROOT": "/opt/EPICS",
+    "EPICS_KIT_ROOT": "/opt/EPICS",
+    "ICPINSTSCRIPTROOT": "/opt/Python",
+    "ICPVARDIR": "/var/icp",
+    "PYTHON3": "/opt/genie/bin/python3",
+    "PYTHON3W": "/opt/genie/bin/python3w",
+    "PYTHONPATH": "/opt/a:/opt/b",
+    "PYTHONUNBUFFERED": "TRUE",
+    "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+    "EPICS_CAS_BEACON_ADDR_LIST": "127.255.255.255",
+    "MACROS": '{"SCRIPT_PATH": "/opt/other.py"}',
+}
+IOCDB = "mysql+pymysql://iocdb:$iocdb@127.0.0.1/iocdb"
+# Variable -> (what it says, the same without it).
+MEANS: dict[str, tuple[Callable[[IocSettings], Any], Any, Any]] = {
+    "MYPVPREFIX": (lambda ioc: ioc.prefix, "TE:NDW1234:", ""),
+    "ICPINSTSCRIPTROOT": (lambda ioc: ioc.registry, IOCDB, "sqlite:////var/icp/bgrscrpt/iocdb.sqlite"),
+    "ICPVARDIR": (lambda ioc: ioc.state_dir, Path("/var/icp/bgrscrpt"), None),
+    "PYTHON3W": (
+        lambda ioc: ioc.instances[0].python,
+        Path("/opt/genie/bin/python3w"),
+        Path("/opt/genie/bin/python3"),
+    ),
+    "PYTHON3": (
+        lambda ioc: ioc.instances[0].python,
+        Path("/opt/genie/bin/python3w"),
+        Path("/opt/genie/bin/python3w"),
+    ),
+    "PYTHONPATH": (
+        lambda ioc: ioc.instances[0].python_path,
+        (Path("/opt/a"), Path("/opt/b")),
+        (),
+    ),
+    "EPICS_CAS_INTF_ADDR_LIST": (lambda ioc: ioc.interfaces, ("127.0.0.1",), ("127.0.0.1",)),
+    "MACROS": (
+        lambda ioc: ioc.instances[0].script,
+        Path("/opt/other.py"),
+        Path("/opt/Python/background_script.py"),
+    ),
+}  # fmt: skip
+# Given to the script, or read by the server; other tests have them.
+ELSEWHERE = {"KIT_ROOT", "EPICS_KIT_ROOT", "EPICS_CAS_BEACON_ADDR_LIST", "PYTHONUNBUFFERED"}
+
+
+@pytest.mark.parametrize("variable", MEANS)
+def test_a_variable_of_isis(loaded: Load, variable: str) -> None:
+    """Each variable of ISIS's launcher means what the page says, beside all the others."""
+    means, with_it, without_it = MEANS[variable]
+    assert means(loaded(environ=LAUNCHER)) == with_it
+    rest = {name: value for name, value in LAUNCHER.items() if name != variable}
+    if without_it is not None:
+        assert means(loaded(environ=rest)) == without_it
+
+
+def test_the_page_has_every_variable() -> None:
+    """The table of install-beside-isis.md has the launcher's variables, all of them tested."""
+    page = Path(__file__).parents[2] / "docs/how-to/install-beside-isis.md"
+    rows = [line.split("|")[1] for line in page.read_text().splitlines() if line.startswith("| ")]
+    named = {name for row in rows for name in re.findall("`([A-Z0-9_]+)`", row)}
+    assert named == LAUNCHER.keys() == MEANS.keys() | ELSEWHERE
+
+
+def test_isis_way(loaded: Load, tmp_path: Path) -> None:
+    """The launcher's directory is the working directory; a setting that is given counts."""
+    ioc = loaded(environ=LAUNCHER)
+    assert (ioc.instances[0].cwd, ioc.registry) == (tmp_path, IOCDB)
+    ioc = loaded(environ=LAUNCHER, registry="sqlite:////r", cwd="/c", python="/p")
+    assert (ioc.registry, str(ioc.instances[0].cwd), str(ioc.instances[0].python)) == (
+        "sqlite:////r",
+        "/c",
+        "/p",
+    )
+    rest = {name: value for name, value in LAUNCHER.items() if name != "MACROS"}
+    second = loaded(environ=rest, name="BGRSCRPT_02").instances[0]
+    assert second.script == Path("/opt/Python/background_script2.py")
+    assert second.cwd == tmp_path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"script": "/s/a.py"}, id="script"),
+        pytest.param({"toml": ONE}, id="file"),
+        pytest.param({"without": "ICPVARDIR"}, id="no ICPVARDIR"),
+        pytest.param({"without": "ICPINSTSCRIPTROOT"}, id="no ICPINSTSCRIPTROOT"),
+    ],
+)
+def test_isis_way_surprises_nobody(loaded: Load, changes: dict[str, str]) -> None:
+    """With a script, a file, or without ISIS's directories, nothing is taken to be ISIS's."""
+    environ = dict(LAUNCHER)
+    environ.pop(changes.pop("without", ""), None)
+    ioc = loaded(environ=environ, **changes)
+    assert ioc.registry.startswith("sqlite:")
+    assert ioc.instances[0].python == Path(sys.executable)
+    assert ioc.instances[0].cwd == ioc.instances[0].script.parent
+
+
+def test_escape_of_a_macro(loaded: Load) -> None:
+    r"""`\$(` is a dollar and a bracket: a password may hold them."""
+    toml = "registry = 'mysql+pymysql://u:a\\$(b)@h/iocdb'\n" + ONE
+    assert loaded(toml).registry == "mysql+pymysql://u:a$(b)@h/iocdb"

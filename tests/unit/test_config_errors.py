@@ -65,10 +65,6 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problems:
         (A + "backoff = inf", "[instance.A] backoff: is inf, should be a finite number"),
         (A + "backoff = true", "[instance.A] backoff: is True, should be a number"),
         (A + "start_limit = 1.5", "[instance.A] start_limit: is 1.5, should be a valid integer"),
-        (
-            A + "preload = ['json']",
-            "[instance.A] preload: is for the spare interpreter; add warm_sp",
-        ),
         (A + "preload = ['a b']", "[instance.A] preload[0]: 'a b' should be the name of a module"),
         (A + "backoff = 100", "[instance.A] backoff: is 100, more than backoff_max = 60; lower it"),
         (A + "backoff_max = 0.5", "[instance.A] backoff: is 1, more than backoff_max = 0.5; lower"),
@@ -87,6 +83,22 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problems:
         (
             A + r"path_map = { 'C:\I' = '/i', 'c:/i/' = '/j' }",
             r"[instance.A] path_map: 'C:\I' and 'c:/i/' are one directory; keep one of the two",
+        ),
+        (
+            A + "links = { Plot = 'javascript:alert(1)' }",
+            "[instance.A] links: Plot: 'javascript:alert(1)' should be an address that begins with",
+        ),
+        (
+            A + "links = { Plot = 'http://user:word@h/' }",
+            "[instance.A] links: Plot: 'http://user:word@h/' should be an address that begins with",
+        ),
+        (
+            A + "links = { '' = 'http://h/' }",
+            "[instance.A] links: '' should be a name of 1 to 40 characters on one line",
+        ),
+        (
+            A + f"links = {{ Plot = 'http://h/{'a' * 2048}' }}",
+            "[instance.A] links: has more than the 2047 bytes that the PV LINKS holds",
         ),
         (A + "path_map = 3", "[instance.A] path_map: is 3, should be a table"),
         (A + "env = 3", "[instance.A] env: is 3, should be a table"),
@@ -187,12 +199,7 @@ def test_no_script_at_all(problems: Problems) -> None:
     [
         ({"MACROS": "{'A': 1}"}, "environment: MACROS: Expecting property name"),
         ({"MACROS": "[1]"}, "environment: MACROS: should be a JSON object of macros"),
-        ({"EPICS_CAS_SERVER_PORT": "no"}, "environment: EPICS_CAS_SERVER_PORT: is 'no', should be"),
         ({"MYPVPREFIX": "a b"}, "environment: MYPVPREFIX: is 'a b', should hold only"),
-        (
-            {"EPICS_CAS_INTF_ADDR_LIST": "10.0.0.1:1"},
-            "environment: EPICS_CAS_INTF_ADDR_LIST[0]: '10.0.0.1:1' should be one IPv4 address",
-        ),
     ],
 )
 def test_a_wrong_environment(problems: Problems, environ: dict[str, str], expected: str) -> None:
@@ -219,8 +226,19 @@ def test_a_wrong_command_line(problems: Problems, arguments: dict[str, Any], exp
 def test_which_instance(problems: Problems) -> None:
     """With several instances an option of one needs a name, and that must be among them."""
     assert problems(A + B, script="c.py", backoff=1) == [
-        "command line: --backoff, c.py: of which instance? add --name, one of A, B"
+        "command line: --backoff, c.py: more than one instance: add --name, one of A, B"
     ]
     assert problems(A + B, name="C") == [
         "command line: --name C: ioc.toml: has no [instance.C], only A, B"
+    ]
+
+
+def test_a_stop_signal_that_this_system_lacks(
+    problems: Problems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM is refused where it cannot be sent, with what can be set instead."""
+    monkeypatch.setattr("bgrscrpt_ioc.host.system.STOP_SIGNALS", ("SIGINT",), raising=False)
+    told = "is SIGTERM, which this system does not have; set it to SIGINT"
+    assert problems(f'{A}stop_signal = "SIGTERM"') == [
+        f"ioc.toml: [instance.A] stop_signal: {told}"
     ]

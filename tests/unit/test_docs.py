@@ -10,6 +10,16 @@ import pytest
 
 LINK = re.compile(r"\]\(([^)#]+[^)]*)\)")
 DOCS = Path(__file__).parents[2] / "docs"
+# Commands that can delete or replace what a site has; and those of them that pages may have.
+DESTROYS = re.compile(
+    r"\b(rm|mv|dd|truncate|mkfs|rsync|cp(?! --interactive))\s|-import\b|--delete\b|--force\b"
+    r"|\bgit (clean|reset)|\b(drop|delete|truncate|replace|update)\s|>\s*/etc|\bkill(all)?\b",
+    re.IGNORECASE,
+)
+HARMLESS = {
+    "alarm-server.sh -config BGRSCRPT -import bgrscrpt.xml": "a configuration of its own",
+    "alarm-server.sh -config Accelerator -import after.xml": "exported and merged before",
+}
 
 
 @pytest.mark.parametrize("page", generate.PAGES)
@@ -41,7 +51,19 @@ def test_links_lead_somewhere() -> None:
 
 def test_contents_name_every_page() -> None:
     """`docs/README.md` leads to each page but the single decisions."""
-    contents = set(LINK.findall((DOCS / "README.md").read_text()))
+    found = LINK.findall((DOCS / "README.md").read_text())
+    contents = {each for each in found if not each.startswith("../")}
     pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"README.md"}
     decisions = {each for each in pages if Path(each).match("decisions/0*.md")}
     assert contents == pages - decisions
+
+
+def test_commands_destroy_nothing() -> None:
+    """No page tells a reader to run what deletes or replaces what a site has, without care."""
+    commands = {
+        line.strip().removeprefix("$ ")
+        for page in [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")]
+        for line in page.read_text().splitlines()
+        if line.strip().startswith("$ ")
+    }
+    assert {each for each in commands if DESTROYS.search(each)} == HARMLESS.keys()

@@ -16,9 +16,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from bgrscrpt_ioc import events as ev
-from bgrscrpt_ioc.events import Clock, Severity, Sign, State
-from bgrscrpt_ioc.lifecycle import TABLE, TAKE, Lifecycle
+from bgrscrpt_ioc.lifecycle import events as ev
+from bgrscrpt_ioc.lifecycle.events import Clock, Severity, Sign, State
+from bgrscrpt_ioc.lifecycle.table import TABLE, TAKE, Lifecycle
 
 POLICY = ev.Policy(heartbeat_timeout=3.0)
 
@@ -134,7 +134,7 @@ def test_start_fails_when_the_script_ends_before_its_first_line() -> None:
     m = Lifecycle()
     m.handle(ev.StartAsked(1, "a@h"))
     reason = "exit 0 before the script's first line"
-    assert completions(m.handle(ev.Exited(1, 0, "exit 0"))) == {1: reason}
+    assert completions(m.handle(ev.Exited(1, 0, reason))) == {1: reason}
     assert m.state is State.BACKOFF
 
 
@@ -143,7 +143,8 @@ def test_start_timeout() -> None:
     m = Lifecycle(ev.Policy(start_timeout=9))
     assert ev.SetTimer(1, Clock.START, 9) in m.handle(ev.StartAsked(1, "a@h"))
     assert ev.Signal(1, Sign.INTERRUPT) in m.handle(ev.Elapsed(1, Clock.START))
-    assert completions(m.handle(ev.Exited(1, 0, "exit 0"))) == {1: "not started within 9 s"}
+    completed = completions(m.handle(ev.Exited(1, 0, "exit 0")))
+    assert completed[1].startswith("not started within 9 s")
     assert m.state is State.BACKOFF
 
 
@@ -186,9 +187,35 @@ def test_survivors_of_a_natural_end_are_ended() -> None:
     """A script that ends and leaves processes is Stopping until they are gone, then judged."""
     m = running()
     assert ev.Signal(1, Sign.TERMINATE) in m.handle(ev.Exited(1, 0, "exit 0", survivors=1))
-    assert (m.state, m.message) == (State.STOPPING, "exit 0; ending 1 processes that it left")
+    assert (m.state, m.message) == (State.STOPPING, "exit 0; ending 1 process that it left")
     m.handle(ev.Cleared(1))
-    assert (m.state, m.message) == (State.FINISHED, "exit 0")
+    assert (m.state, m.message) == (State.FINISHED, "exit 0; 1 process that it left was ended")
+
+
+def test_what_a_failed_run_has_left_is_told_too() -> None:
+    """A failure says how many processes were ended; the reason that is kept does not repeat it."""
+    m = running()
+    m.handle(ev.Exited(1, 1, "exit 1", survivors=3))
+    m.handle(ev.Cleared(1))
+    assert m.message == "exit 1; 3 processes that it left were ended; starts again in 1 s"
+    m.handle(ev.Elapsed(1, Clock.RETRY))
+    assert m.message == "exit 1; started again"
+
+
+REASON = "exit 1: ValueError: one; two; three (script.py:1)"
+
+
+def test_a_reason_with_semicolons_is_kept_whole() -> None:
+    """The reason of a failure is a value: an exception's text may hold what our messages do."""
+    m = running()
+    m.handle(ev.Exited(1, 1, REASON))
+    assert m.message == f"{REASON}; starts again in 1 s"
+    m.handle(ev.Elapsed(1, Clock.RETRY))
+    assert m.message == f"{REASON}; started again"
+    m.handle(ev.Began(2))
+    m.handle(ev.Exited(2, 1, REASON))
+    m.handle(ev.AutorestartSet(on=False))
+    assert m.message == f"{REASON}; autorestart is off"
 
 
 def test_cleared_before_exited_means_nothing() -> None:
@@ -323,11 +350,62 @@ def test_missed_heartbeat_is_a_major_alarm() -> None:
 
 
 def test_hung_script_is_restarted_when_asked_for() -> None:
-    """With restart_when_hung a missed heartbeat is a failure like any other."""
+    """With restart_when_hung a missed heartbeat is a failure, once its stacks are kept."""
     m = running(ev.Policy(heartbeat_timeout=3.0, restart_when_hung=True))
-    assert ev.Signal(1, Sign.INTERRUPT) in m.handle(ev.Elapsed(1, Clock.HEARTBEAT))
+    why = "no heartbeat for 3 s"
+    assert m.handle(ev.Elapsed(1, Clock.HEARTBEAT)) == [ev.TakeStacks(1, why)]
+    assert ev.Signal(1, Sign.INTERRUPT) in m.handle(ev.StacksTaken(1))
     m.handle(ev.Exited(1, 0, "exit 0"))
-    assert (m.state, m.message) == (State.BACKOFF, "no heartbeat for 3 s; starts again in 1 s")
+    assert (m.state, m.message) == (State.BACKOFF, f"{why}; starts again in 1 s")
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_heartbeat_while_the_stacks_are_taken(restart: bool) -> None:
+    """A run whose heartbeat is back, or that is not to be restarted, is not stopped."""
+    m = running(ev.Policy(heartbeat_timeout=3.0, restart_when_hung=restart))
+    m.handle(ev.Elapsed(1, Clock.HEARTBEAT))
+    if restart:
+        m.handle(ev.Beat(1))
+    assert m.handle(ev.StacksTaken(1)) == []
+    assert m.state is State.RUNNING
+
+
+def test_the_death_of_a_thread_is_a_minor_alarm() -> None:
+    """A run of which a thread has died is in MINOR alarm to its end, and says which."""
+    m = running()
+    m.handle(ev.PartDied(1, "thread A died: KeyError"))
+    assert (m.state, m.severity) == (State.RUNNING, Severity.MINOR)
+    assert m.message == "thread A died: KeyError"
+    m.handle(ev.Elapsed(1, Clock.HEARTBEAT))
+    assert m.severity is Severity.MAJOR
+    assert m.message == "no heartbeat for 3 s; thread A died: KeyError"
+    m.handle(ev.PartDied(1, "thread B died"))
+    assert m.message == "no heartbeat for 3 s; thread B died"
+    m.handle(ev.Beat(1))
+    assert m.message == "the heartbeat is back; thread B died"
+    assert m.severity is Severity.MINOR
+    m.handle(ev.Exited(1, 1, "exit 1"))
+    m.handle(ev.Elapsed(1, Clock.RETRY))
+    m.handle(ev.Began(2))
+    assert m.severity is Severity.NO_ALARM
+
+
+def test_the_death_of_a_thread_as_a_failure() -> None:
+    """With thread_death = "fail" the run is stopped gracefully, and has failed."""
+    m = running(ev.Policy(thread_death="fail"))
+    assert ev.Signal(1, Sign.INTERRUPT) in m.handle(ev.PartDied(1, "thread A died"))
+    assert m.message == "thread A died; ending the run"
+    assert m.handle(ev.PartDied(1, "thread B died")) == []  # as it is being stopped
+    m.handle(ev.Exited(1, 0, "exit 0"))
+    assert (m.state, m.message) == (State.BACKOFF, "thread A died; starts again in 1 s")
+
+
+def test_the_death_of_a_thread_ignored() -> None:
+    """With thread_death = "ignore" nothing follows."""
+    m = running(ev.Policy(thread_death="ignore"))
+    before = dataclasses.replace(m)
+    assert m.handle(ev.PartDied(1, "thread A died")) == []
+    assert m == before
 
 
 @pytest.mark.parametrize(
@@ -355,6 +433,49 @@ def test_shutdown_stops_and_refuses() -> None:
     assert completions(m.handle(ev.Exited(1, 0, "exit 0"))) == {3: ""}
     assert (m.state, m.wanted) == (State.STOPPED, True)
     assert completions(m.handle(ev.StartAsked(4, "a@h"))) == {4: "the IOC is shutting down"}
+
+
+def test_an_instance_that_is_removed_says_so() -> None:
+    """What waits for an instance that ends is told why the instance ends."""
+    m = running()
+    m.handle(ev.RestartAsked(2, "a@h"))
+    assert completions(m.handle(ev.ShutdownAsked(3, "removed"))) == {2: "removed"}
+    assert m.message == "stopped, removed"
+    assert completions(m.handle(ev.StartAsked(4, "a@h"))) == {4: "removed"}
+
+
+def test_another_policy_decides_what_comes_next() -> None:
+    """What the policy says holds from the next decision on, in each state; nothing else changes."""
+    m = running()
+    assert m.handle(ev.PolicySet(dataclasses.replace(POLICY, restart="never"))) == []
+    assert m.state is State.RUNNING
+    m.handle(ev.Exited(1, 1, "exit 1"))
+    assert (m.state, m.message) == (State.FAILED, "exit 1")
+
+
+def test_a_policy_without_restarts_ends_a_backoff() -> None:
+    """A retry that is due stays so under another policy, but for one that allows none: Failed."""
+    m = running()
+    m.handle(ev.Exited(1, 1, "exit 1"))
+    assert m.handle(ev.PolicySet(ev.Policy(backoff=9, backoff_max=9))) == []
+    assert (m.state, m.retry_delay) == (State.BACKOFF, 1.0)
+    assert m.handle(ev.PolicySet(ev.Policy(restart="never"))) == [ev.CancelTimer(Clock.RETRY)]
+    assert (m.state, m.message) == (State.FAILED, "exit 1; restart is never")
+
+
+def test_another_heartbeat_timeout_holds_at_once() -> None:
+    """A running script has all of the new `heartbeat_timeout`, also one that hung; 0: no limit."""
+    m = running()
+    m.handle(ev.Elapsed(1, Clock.HEARTBEAT))
+    assert m.hung
+    effects = m.handle(ev.PolicySet(ev.Policy(heartbeat_timeout=9)))
+    assert effects == [ev.CancelTimer(Clock.HEARTBEAT), ev.SetTimer(1, Clock.HEARTBEAT, 9)]
+    assert (m.hung, m.severity, m.message) == (
+        False,
+        Severity.NO_ALARM,
+        "heartbeat_timeout has changed",
+    )
+    assert m.handle(ev.PolicySet(ev.Policy())) == [ev.CancelTimer(Clock.HEARTBEAT)]
 
 
 def test_shutdown_of_what_does_not_run() -> None:
@@ -399,16 +520,19 @@ class Interleavings(RuleBasedStateMachine):
         limit=st.integers(0, 3),
         heartbeat=st.sampled_from([0.0, 1.0]),
         hung=st.booleans(),
+        death=st.sampled_from(["alarm", "fail", "ignore"]),
     )
-    def create(self, restart: str, limit: int, heartbeat: float, hung: bool) -> None:
+    def create(self, restart: str, limit: int, heartbeat: float, hung: bool, death: Any) -> None:
         self.m = Lifecycle(
             ev.Policy(
                 restart=restart,  # pyright: ignore[reportArgumentType] - drawn from the literals
                 start_limit=limit,
                 heartbeat_timeout=heartbeat,
                 restart_when_hung=hung,
+                thread_death=death,
             )
         )
+        self.stacks: set[int] = set()  # runs whose stacks are being taken
 
     def take(self, event: ev.Event) -> list[ev.Effect]:
         effects = self.m.handle(event)
@@ -423,6 +547,9 @@ class Interleavings(RuleBasedStateMachine):
                 case ev.Signal(run, _):
                     assert run in self.live
                     self.signalled.add(run)
+                case ev.TakeStacks(run, _):
+                    assert run in self.live
+                    self.stacks.add(run)
                 case ev.SetTimer(run, clock, _):
                     self.timers[clock] = run
                 case ev.CancelTimer(clock):
@@ -455,6 +582,19 @@ class Interleavings(RuleBasedStateMachine):
     @rule(on=st.booleans())
     def autorestart(self, on: bool) -> None:
         self.take(ev.AutorestartSet(on))
+
+    @rule(
+        restart=st.sampled_from(["on-failure", "always", "never"]),
+        heartbeat=st.sampled_from([0.0, 1.0, 3.0]),
+    )
+    def policy(self, restart: Any, heartbeat: float) -> None:
+        before = self.m.state
+        self.take(
+            ev.PolicySet(
+                dataclasses.replace(self.m.policy, restart=restart, heartbeat_timeout=heartbeat)
+            )
+        )
+        assert self.m.state in (before, State.FAILED), "a setting has started or stopped a run"
 
     @precondition(lambda self: self.checks)
     @rule(good=st.booleans(), data=st.data())
@@ -505,6 +645,8 @@ class Interleavings(RuleBasedStateMachine):
                 ev.Began,
                 ev.Beat,
                 ev.Cleared,
+                ev.StacksTaken,
+                lambda run: ev.PartDied(run, "thread A died"),
                 lambda run: ev.Exited(run, 1, "exit 1"),
                 lambda run: ev.Elapsed(run, Clock.RETRY),
             ]
@@ -520,6 +662,17 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def heartbeat(self) -> None:
         self.take(ev.Beat(self.m.run))
+
+    @precondition(lambda self: self.stacks)
+    @rule()
+    def stacks_taken(self) -> None:
+        self.take(ev.StacksTaken(self.stacks.pop()))
+
+    @precondition(lambda self: self.live - self.leaderless)
+    @rule()
+    def thread_dies(self) -> None:
+        (run,) = self.live
+        self.take(ev.PartDied(run, "thread A died"))
 
     @invariant()
     def backoff_always_has_a_timer(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrscrpt_ioc.limits import (
+from bgrscrpt_ioc.limits.limits import (
     Confinement,
     Limits,
     cgroup_files,
@@ -62,7 +62,7 @@ def test_without_controllers_nothing_is_pretended() -> None:
     assert described(mechanisms(ALL, ("pids",))) == (
         "memory_max: watched, rlimit for each process, cpu_max: warned of only,"
         " nproc_max: cgroup, nofile_max: rlimit for each process"
-        " (to enforce it needs a cgroup)"
+        " (a cgroup is needed to enforce it)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Macros: what macLib of EPICS base expands is expanded, and what cannot be is named."""
+"""What macLib of EPICS base expands is expanded, and what cannot be expanded is named."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ names = st.text(st.characters(exclude_characters="$\\=(){}"), min_size=1, max_si
     ],
 )
 def test_expansion(text: str, expanded: str) -> None:
-    """Each form of a macro is replaced, and what is no macro stays."""
+    """Each form of a macro is replaced; text that is no macro stays."""
     assert expand(text, MACROS) == expanded
 
 
@@ -80,7 +80,7 @@ def test_depth_is_bounded() -> None:
 
 @given(st.text())
 def test_any_text_is_expanded_or_refused(text: str) -> None:
-    """Whatever is written, the answer is a text or a MacroError."""
+    """Every text is expanded or raises a MacroError."""
     try:
         expand(text, {})
     except MacroError:

@@ -37,7 +37,10 @@ SEPARATORS = st.sampled_from(["\\", "/", "\\\\", "\\/"])
     ],
 )
 def test_what_is_mapped(path: str, host: str) -> None:
-    """Both separators, any case, the longest entry; and what `os.path.abspath` makes of it."""
+    """Either separator, any case and the longest entry count.
+
+    So does what `os.path.abspath` makes.
+    """
     assert MAP.host(path, "/elsewhere/now") == host
 
 
@@ -64,7 +67,7 @@ def test_what_is_mapped(path: str, host: str) -> None:
     ],
 )
 def test_what_is_not(path: str) -> None:
-    """Relative paths, other drives and neighbours are not meant, nor a `C:` somewhere else."""
+    """Relative paths, other drives and neighbours are not mapped, nor a `C:` in another place."""
     assert MAP.host(path, "/elsewhere/now") is None
 
 
@@ -79,7 +82,7 @@ def test_names_are_kept(parts: list[tuple[str, str]], drive: str) -> None:
 
 @given(st.lists(st.sampled_from(["..", ".", "Instrument", "a", ""])), SEPARATORS)
 def test_dots_are_those_of_windows(parts: list[str], separator: str) -> None:
-    """What leaves the directory is not mapped, what enters it is: `ntpath.normpath` judges."""
+    """A path that leaves the directory is not mapped, one that enters it is: see `ntpath`."""
     path = "C:\\" + separator.join(parts)
     plain = ntpath.normpath(path)
     is_inside = (plain + "\\").startswith("C:\\Instrument\\")
@@ -93,7 +96,7 @@ def test_dots_are_those_of_windows(parts: list[str], separator: str) -> None:
 
 @given(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.text().map(Path)))
 def test_all_else_is_handed_on(argument: object) -> None:
-    """Whatever is under no entry is the very same object afterwards."""
+    """What is under no entry is returned as the very same object."""
     paths = PathMap([("Q:\\no one has\\this", "/x")], HERE)
     assert paths.translate(argument) is argument
 
@@ -109,12 +112,15 @@ def test_the_type_stays(name: str) -> None:
 
 
 def test_a_whole_drive_and_a_whole_host() -> None:
-    r"""`C:\` may be an entry, and `/` what it means."""
+    r"""`C:\` may be an entry, and `/` its directory."""
     paths = PathMap([("C:\\", "/")], HERE)
     assert [paths.host(path) for path in ("C:\\", "C:\\a\\b", "D:\\")] == ["/", "/a/b", None]
 
 
 def test_an_entry_that_is_no_windows_path() -> None:
-    """The settings do not let it come so far; if one does, it is not taken for the whole disk."""
+    """The settings refuse such an entry.
+
+    If one comes through, it does not stand for the whole disk.
+    """
     with pytest.raises(ValueError, match="absolute path like"):
         PathMap([("Instrument", "/x")], HERE)

@@ -6,30 +6,32 @@ import re
 
 import pytest
 
-from bgrscrpt_ioc.ca.fields import field_of, fields, menu_text, settings
-from bgrscrpt_ioc.ca.pvs import registry_rows
-from bgrscrpt_ioc.ca.records import PROCSERV_RECORDS, RECORDS, Record
-from bgrscrpt_ioc.events import Severity, State
+from bgrscrpt_ioc.ca.fields import field_of, fields
+from bgrscrpt_ioc.lifecycle.events import Severity, State
+from bgrscrpt_ioc.records.database import settings, shown
+from bgrscrpt_ioc.records.instance import registry_rows
+from bgrscrpt_ioc.records.table import IOCSTATS_RECORDS, PROCSERV_RECORDS, RECORDS, Record
 
-ALL = [*RECORDS, *PROCSERV_RECORDS]
+ALL = [*RECORDS, *PROCSERV_RECORDS, *IOCSTATS_RECORDS]
 BY_NAME = {record.name: record for record in RECORDS}
 
 STATES = "ZRST ONST TWST THST FRST FVST SXST"
 
 # Section 2 of the design: the contract with everybody outside.
 CONTRACT = {
-    "bo": "START STOP RESTART CHECK AUTORESTART",
+    "bo": "START STOP RESTART CHECK STACK AUTORESTART",
     "mbbi": "STATUS",
-    "waveform 1024": "STATUS:MSG LOG:LINE LOG:FILE ERROR SCRIPT SCRIPT:MSG",
-    "waveform 16000": "LOG TRACEBACK",
-    "waveform 256": "PYTHON REGISTRY:MSG SPARE MESSAGE",
+    "waveform 1024": "STATUS:MSG LOG:LINE LOG:FILE ERROR SCRIPT SCRIPT:MSG IOC:CONFIG",
+    "waveform 16000": "HISTORY HISTORY:TEXT LOG PVS STACK:TEXT TRACEBACK IOC:INSTANCES",
+    "waveform 2048": "LINKS",
+    "waveform 256": "PYTHON REGISTRY:MSG MESSAGE IOC:HOST",
     "waveform 65": "SCRIPT:SHA256",
     "int64in": "LOG:COUNT LOG:DROPPED",
-    "longin": "EXITCODE PID STARTS RESTARTS PROCS THREADS HEARTBEAT",
-    "stringin": "EXITREASON STARTTIME SCRIPT:GIT",
-    "ai s": "UPTIME RETRYIN",
-    "ai %": "CPU PROGRESS",
-    "ai MB": "MEMORY SPARE:MEMORY",
+    "longin": "EXITCODE PID STARTS RESTARTS PROCS THREADS HEARTBEAT IOC:PID IOC:CLIENTS IOC:FDS",
+    "stringin": "EXITREASON STARTTIME SCRIPT:GIT IOC:VERSION IOC:STARTTIME",
+    "ai s": "UPTIME RETRYIN IOC:UPTIME",
+    "ai %": "CPU PROGRESS IOC:CPU",
+    "ai MB": "MEMORY IOC:MEMORY",
     "bi": "SCRIPT:CHANGED REGISTERED",
 }
 
@@ -59,7 +61,7 @@ def test_texts_fit(record: Record) -> None:
 def test_clients_write_only_commands_and_the_switch() -> None:
     """Nobody sets code, paths or readings over Channel Access."""
     writable = {record.name for record in RECORDS if record.writable}
-    assert writable == {"START", "STOP", "RESTART", "CHECK", "AUTORESTART"}
+    assert writable == {"START", "STOP", "RESTART", "CHECK", "STACK", "AUTORESTART"}
 
 
 def test_status_has_the_states_and_their_severities() -> None:
@@ -72,7 +74,7 @@ def test_status_has_the_states_and_their_severities() -> None:
         "FVSV": Severity.MINOR,
         "SXSV": Severity.MAJOR,
     }
-    assert menu_text(status, "SXSV", Severity.MAJOR) == "MAJOR"
+    assert shown(settings(status)["SXSV"]) == "MAJOR"
 
 
 def test_fields_of_a_record() -> None:
@@ -100,9 +102,9 @@ def test_fields_of_a_record() -> None:
 
 def test_numbers_are_written_as_numbers() -> None:
     """A database file gets 100 and not 100.0."""
-    progress = BY_NAME["PROGRESS"]
-    assert menu_text(progress, "HOPR", settings(progress)["HOPR"]) == "100"
-    assert menu_text(progress, "HOPR", 0.5) == "0.5"
+    assert shown(settings(BY_NAME["PROGRESS"])["HOPR"]) == "100"
+    assert shown(100.0) == "100"
+    assert shown(0.5) == "0.5"
 
 
 def test_registry_rows() -> None:

@@ -1,4 +1,4 @@
-"""Values as Channel Access has them: whatever comes, what goes out keeps to the layout."""
+"""Values as Channel Access has them: whatever comes, the bytes keep to the layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrscrpt_ioc.ca import wire
-from bgrscrpt_ioc.ca.procserv import newest
+from bgrscrpt_ioc.records.procserv import newest
 
 CODES = {"CHAR": "B", "ENUM": "H", "INT": "h", "LONG": "i", "FLOAT": "f", "DOUBLE": "d"}
 NUMBERS = st.integers() | st.floats()
@@ -21,7 +21,7 @@ NATIVES = st.sampled_from([ChannelType[name] for name in CODES])
 
 @given(NATIVES, st.lists(NUMBERS, max_size=5))
 def test_all_numbers_can_be_packed(kind: ChannelType, values: list[float]) -> None:
-    """Whatever number is published, there is something to send; small whole ones are exact."""
+    """Whatever number is published, there is something to send; small whole numbers are exact."""
     packed = struct.unpack(f">{len(values)}{CODES[kind.name]}", wire.pack(kind, values))
     for value, found in zip(values, packed, strict=True):
         assert found == value or value not in range(128)
@@ -29,13 +29,13 @@ def test_all_numbers_can_be_packed(kind: ChannelType, values: list[float]) -> No
 
 @given(NATIVES, st.lists(st.integers(0, 127), max_size=5), st.binary(max_size=8))
 def test_what_is_packed_can_be_put(kind: ChannelType, values: list[int], more: bytes) -> None:
-    """A put carries as many elements as it says; bytes that follow them are padding."""
+    """A put has as many elements as it says; bytes after them are padding."""
     assert wire.unpack(kind, len(values), wire.pack(kind, values) + more) == values
 
 
 @given(st.lists(st.binary(max_size=39).filter(lambda text: b"\0" not in text), min_size=1))
 def test_strings_can_be_put(texts: list[bytes]) -> None:
-    """Strings end at their NUL; the zeros of the last need not be sent."""
+    """Strings end at their NUL; the zeros at the end of the last one may be missing."""
     payload = b"".join(text.ljust(40, b"\0") for text in texts)
     assert wire.unpack(ChannelType.STRING, len(texts), payload) == texts
     short = payload[: 40 * (len(texts) - 1) + len(texts[-1]) + 1]
@@ -44,7 +44,7 @@ def test_strings_can_be_put(texts: list[bytes]) -> None:
 
 @given(st.sampled_from(list(ChannelType)), st.integers(1, 9), st.binary(max_size=30))
 def test_too_few_bytes_cannot_be_put(kind: ChannelType, count: int, payload: bytes) -> None:
-    """What says to be more than it is, or is no plain value, is refused and nothing else."""
+    """A put with too few bytes, or of no plain type, is refused with an error and nothing else."""
     with suppress(wire.ConversionError):
         assert len(wire.unpack(kind, count, payload)) == count
 
@@ -64,7 +64,7 @@ def test_too_few_bytes_cannot_be_put(kind: ChannelType, count: int, payload: byt
     ],
 )
 def test_range(kind: str, value: float, packed: float) -> None:
-    """Numbers are cut to the range of the type, and to whole ones as C does it."""
+    """Numbers are cut to the range of the type, and to whole numbers as in C."""
     data = wire.pack(ChannelType[kind], [value])
     assert struct.unpack(f">{CODES[kind]}", data) == (packed,)
 
@@ -83,33 +83,26 @@ def test_strings_are_40_bytes_with_their_nul(texts: list[str]) -> None:
 
 @given(NATIVES, st.binary(max_size=64), st.integers(0, 9))
 def test_padded_is_exact(kind: ChannelType, data: bytes, count: int) -> None:
-    """There are as many elements as were asked for, zeros behind those that exist."""
+    """There are exactly as many elements as were asked for, with zeros after the existing ones."""
     padded = wire.padded(data, kind, count)
     assert len(padded) == count * struct.calcsize(f">{CODES[kind.name]}")
     assert padded.rstrip(b"\0") == data[: len(padded)].rstrip(b"\0")
 
 
-@pytest.mark.parametrize(
-    ("value", "index"),
-    [(1, 1), (0.0, 0), (b"Busy", 1), (b"Busy\0garbage", 1), (b"1", 1), (b" 0 ", 0)],
-)
-def test_choice(value: object, index: int) -> None:
-    """A choice is its text, its number, or its number as a text."""
-    assert wire.choice(("Done", "Busy"), value) == index
-
-
-@given(st.integers() | st.floats() | st.binary() | st.none())
-def test_a_choice_is_one_or_an_error(value: object) -> None:
-    """Whatever a client puts, it is one of the choices or refused."""
+@given(NATIVES, st.binary(max_size=64), st.integers(0, 9))
+def test_what_is_put_is_a_number_or_a_text(kind: ChannelType, data: bytes, count: int) -> None:
+    """Whatever bytes a client puts, the record gets a number, a text, or nothing."""
     with suppress(wire.ConversionError):
-        assert wire.choice(("Done", "Busy"), value) in (0, 1)
+        value = wire.first(kind, count, data)
+        assert isinstance(value, str if kind is ChannelType.STRING else (int, float))
+        assert "\0" not in str(value)
 
 
 @pytest.mark.parametrize(
     "kind", [kind for kind in ChannelType if kind <= ChannelType.CTRL_DOUBLE], ids=lambda k: k.name
 )
 def test_metadata_of_every_type(kind: ChannelType) -> None:
-    """Every DBR type up to CTRL_DOUBLE can be made of any record's metadata."""
+    """Every DBR type up to CTRL_DOUBLE can be made from the metadata of any record."""
     meta = wire.Meta(7, 2, 1_700_000_000_123_456_789, "degreesC", 3, (0, 300), choices=("a", "b"))
     data = bytes(wire.metadata(kind, meta))
     if kind >= ChannelType.STS_STRING:
@@ -120,7 +113,7 @@ def test_metadata_of_every_type(kind: ChannelType) -> None:
 
 @given(st.text(alphabet="aЖ\n", max_size=60), st.integers(4, 40))
 def test_newest_lines(text: str, size: int) -> None:
-    """The newest whole lines that fit are kept; of a line that does not, its beginning."""
+    """The newest whole lines that fit are kept; of a line that does not fit, its beginning."""
     kept = newest(text, size)
     assert len(kept.encode()) <= size
     assert text.endswith(kept) or text.rpartition("\n")[2].startswith(kept)

@@ -13,6 +13,7 @@ from typing import Any
 from general.utilities._restart_policy import NO_ALARM, SEVERITIES, Reading
 
 TIMEOUT = 2.0  # s for an answer of a PV that is connected
+NOT_CONNECTED = "is not connected"
 
 
 def instrument_pvs(block: str, iocs: list[str]) -> ByGenie | ByPyepics:
@@ -62,26 +63,30 @@ class ByPyepics:
         value = self._read(status_of(ioc)).value
         return None if value is None else str(value)
 
-    def restart(self, ioc: str) -> bool:
-        """Have an IOC restarted; False if there is nobody to do it."""
+    def restart(self, ioc: str) -> str:
+        """Put 1 to RESTART of an IOC; return why that cannot be, or an empty text."""
         pv = self._pvs[restart_of(ioc)]
+        if not pv.connected:
+            return NOT_CONNECTED
+        if not pv.write_access:
+            return "may not be written by this script: access security"
         try:
-            return pv.connected and pv.put(1) is not None
-        except self._lost:
-            return False
+            return "" if pv.put(1) is not None else NOT_CONNECTED
+        except self._lost as error:
+            return f"refused the put: {error}"
 
     def _read(self, name: str) -> Reading:
         pv = self._pvs[name]
         if not pv.connected:
             return Reading()
-        as_text = pv.type.rpartition("_")[2] in ("string", "enum", "char")
+        as_text = (pv.type or "").rpartition("_")[2] in ("string", "enum", "char")
         try:
             got = pv.get_with_metadata(as_string=as_text, use_monitor=False, timeout=TIMEOUT)
         except self._lost:
             return Reading()
-        if got is None:
+        if got is None:  # it went away, or did not answer in time
             return Reading()
-        return Reading(got["value"], SEVERITIES[got["severity"]])
+        return reading(got.get("value"), got.get("severity"))
 
 
 class ByGenie:
@@ -100,24 +105,39 @@ class ByGenie:
         """The block as it is now."""
         value = self._read(self._block)
         severity = None if value is None else self._read(f"{self._block}.SEVR")
-        return Reading(value, str(severity or NO_ALARM))
+        return reading(value, severity)
 
     def status(self, ioc: str) -> str | None:
         """STATUS of an IOC, as procServControl has it."""
         value = self._read(self.prefix + status_of(ioc))
         return None if value is None else str(value)
 
-    def restart(self, ioc: str) -> bool:
-        """Have an IOC restarted; False if there is nobody to do it."""
+    def restart(self, ioc: str) -> str:
+        """Put 1 to RESTART of an IOC; return why that cannot be, or an empty text."""
         name = self.prefix + restart_of(ioc)
-        if not self._genie.adv.pv_exists(name):
-            return False
-        self._genie.set_pv(name, 1)
-        return True
+        try:
+            if not self._genie.adv.pv_exists(name):
+                return NOT_CONNECTED
+            self._genie.set_pv(name, 1)
+        except Exception as error:  # noqa: BLE001 - genie_python names no exceptions of its own
+            return f"refused the put: {error}"
+        return ""
 
     def _read(self, name: str) -> Any:
         # Of what is not there `get_pv` would print a traceback.
-        return self._genie.get_pv(name) if self._genie.adv.pv_exists(name) else None
+        try:
+            return self._genie.get_pv(name) if self._genie.adv.pv_exists(name) else None
+        except Exception:  # noqa: BLE001 - as above; the PV went away between the two calls
+            return None
+
+
+def reading(value: Any, severity: Any) -> Reading:
+    """Make a Reading of what a client library gives: an array is a list, a number a severity."""
+    if hasattr(value, "tolist"):  # of numpy, whose `==` gives an array
+        value = value.tolist()
+    if isinstance(severity, int):
+        severity = SEVERITIES[severity] if severity in range(len(SEVERITIES)) else "INVALID"
+    return Reading(value, str(severity or NO_ALARM))
 
 
 def status_of(ioc: str) -> str:

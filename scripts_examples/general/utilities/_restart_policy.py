@@ -11,6 +11,7 @@ from typing import Union
 
 RUNNING, SHUTDOWN = "Running", "Shutdown"  # of procServControl's STATUS
 NO_ALARM = "NO_ALARM"
+SHOWN = 100  # characters of a value, in a message
 SEVERITIES = (NO_ALARM, "MINOR", "MAJOR", "INVALID")
 
 
@@ -155,7 +156,10 @@ class RestartPolicy:
         if reading.value is None:
             return f"{self.rules.block} is not connected"
         alarm = "" if reading.severity == NO_ALARM else f" ({reading.severity})"
-        return f"{self.rules.block} is {reading.value!r}{alarm}"
+        value = repr(reading.value)
+        if len(value) > SHOWN:  # an array
+            value = f"{value[:SHOWN]}..."
+        return f"{self.rules.block} is {value}{alarm}"
 
 
 def _listed(iocs: tuple[str, ...] | list[str]) -> str:

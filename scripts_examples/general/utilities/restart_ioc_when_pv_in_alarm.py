@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from threading import Event, Thread
+from threading import Event
 
+from _worker_thread import WorkerThread
 from general.utilities._instrument_pvs import instrument_pvs, restart_of
 from general.utilities._restart_policy import SEVERITIES, Restart, RestartPolicy, Rules
 
@@ -19,11 +20,15 @@ except ImportError:  # run by hand, without the package
     bgrscrpt = None
 
 
-class StoppableThread(Thread):
-    """Watches until `stop()`; `restarts` says how often it has restarted something."""
+class StoppableThread(WorkerThread):
+    """Watches until `stop()`; `restarts` says how often it has restarted something.
+
+    When it fails, the whole script ends as a failure: a script whose watchdog is dead must not
+    look alive.
+    """
 
     def __init__(self, rules: Rules, wait_for_polling: float) -> None:
-        super().__init__(name=f"watchdog of {rules.block}", daemon=True)
+        super().__init__(f"watchdog of {rules.block}")
         self._policy = RestartPolicy(rules)
         self._pvs = instrument_pvs(rules.block, list(rules.iocs))
         self._wait_for_polling = wait_for_polling
@@ -38,13 +43,13 @@ class StoppableThread(Thread):
         """Ask it to end; it does at once, or when what it reads has answered."""
         self._end.set()
 
-    def run(self) -> None:
-        """Poll."""
+    def work(self) -> None:
+        """Poll; each poll that comes to its end is a heartbeat."""
         self._pvs.connect()
         while not self._end.is_set():
+            self._poll()
             if bgrscrpt is not None:
                 bgrscrpt.alive()
-            self._poll()
             self._end.wait(self._wait_for_polling)
 
     def _poll(self) -> None:
@@ -52,9 +57,9 @@ class StoppableThread(Thread):
         for action in self._policy.step(time.monotonic(), self._pvs.block(), statuses):
             if not isinstance(action, Restart):
                 _say(f"ALARM: {action.text}" if action.alarm else action.text)
-            elif not self._pvs.restart(action.ioc):
+            elif why := self._pvs.restart(action.ioc):
                 name = self._pvs.prefix + restart_of(action.ioc)
-                _say(f"{action.ioc} cannot be restarted: {name} is not connected")
+                _say(f"{action.ioc} cannot be restarted: {name} {why}")
 
 
 def restart_ioc_when_pv_in_alarm(

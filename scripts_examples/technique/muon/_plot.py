@@ -10,21 +10,34 @@ import itertools
 import os
 import random
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from _worker_thread import WorkerThread
 from technique.muon import _plot_figure as look
 from technique.muon import _plot_history as history
+from technique.muon._plot_heartbeat import pulse, tell_ioc
 from technique.muon._plot_server import PlotServer
 
 DEFAULT_FIGURE_NAME = "Background Plot"
 ADDRESS = os.environ.get("BACKGROUND_PLOT_ADDRESS", "127.0.0.1")
-PORT = int(os.environ.get("BACKGROUND_PLOT_PORT", "8989"))
 POINTS = 10_000  # of each line, in memory and on file; older ones are thinned
+RETRY = 5.0  # s from one try to write the file of points to the next, after a failure
 
 _plots = itertools.count(1)
+
+
+def _port() -> int:
+    given = os.environ.get("BACKGROUND_PLOT_PORT", "8989")
+    if not given.isdigit() or int(given) > 65535:
+        raise ValueError(f"BACKGROUND_PLOT_PORT is {given!r}: it must be a number, 0 to 65535")
+    return int(given)
+
+
+PORT = _port()
 
 
 def save_directory() -> Path:
@@ -79,6 +92,7 @@ class BackgroundPlot:
         self._troubles: dict[str, str] = {}
         self._numbers = look.DateNumbers()
         self._server: PlotServer | None = None
+        self._save_again = 0.0  # when to try to write the file of points anew; 0: it is well
 
     def start(self) -> BackgroundPlot:
         """Draw it from now on, in threads of its own, for as long as the script runs."""
@@ -88,12 +102,18 @@ class BackgroundPlot:
         self.data = [[] for _ in self.get_data_set_labels()]
         self.lines = look.set_lines(axes, len(self.data))
         self.set_up_plot()
-        self._server = PlotServer(self.figure, self._lock, self._figure_name, self._table)
+        self._server = PlotServer(
+            self.figure,
+            self._lock,
+            self._figure_name,
+            self._table,
+            lambda trouble: self._trouble("drawing", trouble),
+        )
         port = self._server.start(self._address, self._port)
         self.url = f"http://{self._address}:{port}"
         self._say(f"started at {self.url}, keeps its points in {self._save_file}")
-        _tell_ioc(f"{self._figure_name} at {self.url}")
-        self.thread = threading.Thread(target=self._run, name=self._figure_name, daemon=True)
+        tell_ioc(f"{self._figure_name} at {self.url}")
+        self.thread = WorkerThread(self._figure_name, self.run)
         self.thread.start()
         atexit.register(self.stop)
         return self
@@ -101,6 +121,7 @@ class BackgroundPlot:
     def stop(self) -> None:
         """End it; what it has is on file. Done by itself when the script ends."""
         self._stopping.set()
+        pulse.forget(self)
         if self.thread is not None:
             self.thread.join(5)
         if self._server is not None:
@@ -173,13 +194,13 @@ class BackgroundPlot:
         self.data_x.append(point[0])
         for column, value in zip(self.data, point[1:], strict=True):
             column.append(value)
-        self.save_data_point(point)
+        self._attempt_to_save(lambda: self.save_data_point(point))
 
     def update(self) -> Any:
         """Get a point and draw it."""
         if self.should_clear_plot():
             self.clear_plot()
-            self.start_new_data_file()
+            self._attempt_to_save(self.start_new_data_file)
         self.update_data()
         if len(self.data_x) > POINTS:
             self._thin()
@@ -207,10 +228,13 @@ class BackgroundPlot:
 
     # Our own.
 
-    def _run(self) -> None:
-        self._attempt("save file", self._resume)
+    def run(self) -> None:
+        """Update until `stop`, in the thread of the plot."""
+        self._attempt_to_save(self._resume)
         while not self._stopping.is_set():
-            self._attempt("update", self.update)
+            pulse.begins(self, self._interval)
+            if self._attempt("update", self.update) and not self._troubles.get("drawing"):
+                pulse.beats(self)
             if self._server is not None:
                 self._server.refresh()
             self._stopping.wait(self._interval)
@@ -221,14 +245,24 @@ class BackgroundPlot:
             self.load_data_from_save()
         self.start_new_data_file()
 
-    def _attempt(self, what: str, do: Any) -> None:
-        """Whatever goes wrong in a subclass, on a disk, in a library: said once, and on it goes."""
+    def _attempt(self, what: str, do: Any) -> bool:
+        """Do it, and tell whether that went well. Say once what went wrong; the plot goes on."""
         try:
             do()
-        except Exception as error:  # noqa: BLE001 - the plot is to live for weeks
+        except Exception as error:  # noqa: BLE001 - of a subclass or a library; no heartbeat then
             self._trouble(what, f"failed: {type(error).__name__}: {error}")
-        else:
-            self._trouble(what, "")
+            return False
+        self._trouble(what, "")
+        return True
+
+    def _attempt_to_save(self, do: Any) -> None:
+        """Write to the file of points. After a failure the whole file is written anew, later."""
+        if self._save_again:
+            if time.monotonic() < self._save_again:
+                return
+            do = self.start_new_data_file
+        well = self._attempt("save file", do)
+        self._save_again = 0.0 if well else time.monotonic() + RETRY
 
     def _trouble(self, what: str, text: str) -> None:
         """Say it when it begins, changes and ends, and not with every point."""
@@ -245,7 +279,7 @@ class BackgroundPlot:
         kept = history.kept(self._numbers.of(self.data_x), self.data, POINTS // 2)
         self.data_x = [self.data_x[i] for i in kept]
         self.data = [[column[i] for i in kept] for column in self.data]
-        self.start_new_data_file()
+        self._attempt_to_save(self.start_new_data_file)
 
     def _table(self) -> str:
         """All points, as the file has them."""
@@ -259,15 +293,6 @@ def _own_number(ioc_number: int) -> int:
     """That of the instance which runs this, for a script that leaves it at 1."""
     last = os.environ.get("BGRSCRPT_NAME", "").rpartition("_")[2]
     return int(last) if ioc_number == 1 and last.isdigit() else ioc_number
-
-
-def _tell_ioc(text: str) -> None:
-    """MESSAGE of the IOC that runs the script, if one does."""
-    try:
-        import bgrscrpt
-    except ImportError:
-        return
-    bgrscrpt.message(text)
 
 
 def _plain(name: str) -> str:

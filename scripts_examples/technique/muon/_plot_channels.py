@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 INVALID = 3
@@ -31,11 +32,13 @@ class Channel:
         self.kept: tuple[Any, ...] = ()  # references that libca's callbacks need
         self._lock = threading.Lock()
         self._connected, self._value, self._severity = False, None, 0
+        self._is_text = False  # at the server
+        self._fault: Exception | None = None
 
-    def connected(self, is_up: bool) -> None:
+    def connected(self, is_up: bool, is_text: bool) -> None:
         """Told by Channel Access, from a thread of its own."""
         with self._lock:
-            self._connected = is_up
+            self._connected, self._is_text = is_up, is_text
             if not is_up:
                 self._value = None
 
@@ -44,9 +47,28 @@ class Channel:
         with self._lock:
             self._connected, self._value, self._severity = True, value, severity
 
+    def callback(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Wrap a callback: libca would drop its exception, and the channel would stand still."""
+
+        def guarded(*arguments: Any, **keywords: Any) -> None:
+            try:
+                function(*arguments, **keywords)
+            except Exception as error:  # noqa: BLE001 - raised by `read`
+                self._fault = error
+
+        return guarded
+
     def read(self) -> tuple[Any, str]:
-        """Value and trouble: None and why there is none, or the value and an empty text."""
+        """Value and trouble: None and why there is none, or the value and an empty text.
+
+        Raises:
+            RuntimeError: a callback of this channel has failed.
+        """
+        if self._fault is not None:
+            raise RuntimeError(f"{self.name}: a callback failed: {self._fault!r}") from self._fault
         with self._lock:
+            if self._connected and self._value is None and self._is_text and not self.as_text:
+                return None, "text, which cannot be plotted"
             if not self._connected or self._value is None:
                 return None, DISCONNECTED
             if self._severity >= INVALID:
@@ -85,15 +107,16 @@ def _watch_by_genie(channel: Channel) -> None:
     ca = library.ca
 
     def on_connection(args: Any, _user: Any) -> None:
-        channel.connected(args[1] == ca.CA_OP_CONN_UP)
+        is_up = args[1] == ca.CA_OP_CONN_UP
+        channel.connected(is_up, is_up and pv.field_type() == ca.DBR_STRING)
 
     def on_value(args: Any, _user: Any) -> None:
         channel.arrived(args["pv_value"], int(args["pv_severity"]))
 
     kind = ca.DBR_STS_STRING if channel.as_text else ca.DBR_STS_DOUBLE
     pv = library.CaChannel(channel.name)
-    pv.search_and_connect(None, on_connection)
-    pv.add_masked_array_event(kind, 1, None, on_value)
+    pv.search_and_connect(None, channel.callback(on_connection))
+    pv.add_masked_array_event(kind, 1, None, channel.callback(on_value))
     pv.flush_io()
     channel.kept = (pv,)
 
@@ -101,13 +124,14 @@ def _watch_by_genie(channel: Channel) -> None:
 def _watch_by_pyepics(channel: Channel) -> None:
     from epics import ca, dbr
 
-    def on_connection(conn: bool = False, **_: Any) -> None:
-        channel.connected(conn)
+    def on_connection(chid: Any = None, conn: bool = False, **_: Any) -> None:
+        channel.connected(conn, conn and ca.field_type(chid) == dbr.STRING)
 
     def on_value(value: Any = None, severity: int = 0, **_: Any) -> None:
         channel.arrived(value, severity)
 
     kind = dbr.TIME_STRING if channel.as_text else dbr.TIME_DOUBLE
-    chid = ca.create_channel(channel.name, connect=False, auto_cb=False, callback=on_connection)
-    event = ca.create_subscription(chid, ftype=kind, count=1, callback=on_value)
+    told = channel.callback(on_connection)
+    chid = ca.create_channel(channel.name, connect=False, auto_cb=False, callback=told)
+    event = ca.create_subscription(chid, ftype=kind, count=1, callback=channel.callback(on_value))
     channel.kept = (chid, event)

@@ -12,68 +12,31 @@ import errno
 import html
 import io
 import json
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from string import Template
 from typing import Any
 
 import tornado.netutil
 import tornado.web
 import tornado.websocket
+from _worker_thread import WorkerThread
 from matplotlib import rc_context
 from matplotlib.backends.backend_webagg_core import (
     FigureCanvasWebAggCore,
     FigureManagerWebAgg,
 )
 from matplotlib.figure import Figure
+from technique.muon._plot_page import PAGE
 from tornado.httpserver import HTTPServer
 
 PORTS = 20  # how many are tried, from the wanted one up
-BEHIND = 8  # pictures that a viewer may be behind before it is dropped; it then connects again
+UNSENT = 1 << 20  # bytes of control messages for a viewer that reads nothing; then it is dropped
 FORMATS = {
     "png": "image/png",
     "svg": "image/svg+xml",
     "pdf": "application/pdf",
     "csv": "text/csv; charset=utf-8",
 }
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>$title</title>
-<link rel="stylesheet" href="/_static/css/mpl.css">
-<style>
-  body { margin: 0; background: #fff; font: 14px/1.5 sans-serif; color: #555; }
-  main { width: max-content; margin: 8px auto; }
-  .ui-dialog-titlebar, .mpl-toolbar { display: none; }
-  #figure > div > div { border: 0 !important; resize: none !important; }
-  footer { padding: 0 16px; }
-  footer a { color: #0072B2; margin-right: 1em; }
-  #lost { display: none; background: #D55E00; color: #fff; padding: 4px 16px; }
-</style>
-<script src="/js/mpl.js"></script>
-</head>
-<body>
-<main>
-<div id="lost">No connection to the plot: what you see is old. Trying again ...</div>
-<div id="figure"></div>
-<footer>
-  <a href="/1/download.png">picture</a><a href="/1/download.svg">SVG</a>
-  <a href="/1/download.csv">data</a>
-</footer>
-</main>
-<script>
-  const socket = new WebSocket("ws://" + location.host + "/1/ws");
-  const figure = new mpl.figure(1, socket, () => {}, document.getElementById("figure"));
-  socket.onclose = () => {
-    document.getElementById("lost").style.display = "block";
-    setInterval(() => fetch("/").then((page) => page.ok && location.reload(), () => {}), 2000);
-  };
-</script>
-</body>
-</html>
-""")
 
 
 class _Canvas(FigureCanvasWebAggCore):
@@ -97,10 +60,17 @@ class _Canvas(FigureCanvasWebAggCore):
 
 
 class _Viewer(tornado.websocket.WebSocketHandler):
-    """One browser that looks."""
+    """One browser that looks.
+
+    Gets every control message, and of the pictures only what it has time for: while one is on its
+    way the next ones wait, and of these only the newest is sent.
+    """
 
     def initialize(self, shown: PlotServer) -> None:
-        self.shown, self.unsent = shown, 0
+        self.shown = shown
+        self.unsent = 0  # bytes of control messages
+        self.is_sending = False  # a picture
+        self.newest: bytes | None = None  # a picture that waits
 
     def open(self, *_: str) -> None:
         self.set_nodelay(True)
@@ -118,22 +88,39 @@ class _Viewer(tornado.websocket.WebSocketHandler):
             self.close(1003, "not a message of matplotlib's")
 
     def send_json(self, content: dict[str, Any]) -> None:
-        self._send(json.dumps(content), binary=False)
-
-    def send_binary(self, blob: bytes) -> None:
-        self._send(blob, binary=True)
-
-    def _send(self, message: str | bytes, *, binary: bool) -> None:
-        if self.unsent > BEHIND:
+        """Send a control message: a few of them answer each that a browser sends."""
+        message = json.dumps(content)
+        if self.unsent > UNSENT:
             self.close()  # and no memory is filled for one that does not read
             return
-        self.unsent += 1
-        with contextlib.suppress(tornado.websocket.WebSocketClosedError):
-            self.write_message(message, binary=binary).add_done_callback(self._sent)
+        self.unsent += len(message)
+        self._send(message, lambda: self._sent(len(message)))
 
-    def _sent(self, done: asyncio.Future[None]) -> None:
-        self.unsent -= 1
-        done.exception()  # that of a viewer who has left is of no interest
+    def send_binary(self, blob: bytes) -> None:
+        """Send a picture, now or as soon as the one before has left."""
+        if self.is_sending:
+            self.newest = blob
+            return
+        self.is_sending = True
+        self._send(blob, self._picture_sent)
+
+    def _send(self, message: str | bytes, then: Callable[[], None]) -> None:
+        def sent(done: asyncio.Future[None]) -> None:
+            if done.exception() is None:  # that of a viewer who has left is of no interest
+                then()
+
+        with contextlib.suppress(tornado.websocket.WebSocketClosedError):
+            binary = isinstance(message, bytes)
+            self.write_message(message, binary=binary).add_done_callback(sent)
+
+    def _sent(self, size: int) -> None:
+        self.unsent -= size
+
+    def _picture_sent(self) -> None:
+        self.is_sending = False
+        if self.newest is not None:
+            picture, self.newest = self.newest, None
+            self.send_binary(picture)
 
 
 class _Page(tornado.web.RequestHandler):
@@ -177,14 +164,25 @@ class PlotServer:
         lock: AbstractContextManager[Any],
         title: str,
         table: Callable[[], str],
+        drawn: Callable[[str], None],
     ) -> None:
+        """Prepare to serve.
+
+        Args:
+            figure: what is shown.
+            lock: is held while the figure is drawn.
+            title: of the page.
+            table: gives the data as CSV.
+            drawn: is told after each drawing why it failed, or an empty text.
+        """
         self.figure, self.lock, self.title, self.table = figure, lock, title, table
+        self._drawn = drawn
         self.canvas = _Canvas(figure)
         self.manager = FigureManagerWebAgg(self.canvas, 1)
         self.manager.set_window_title(title)
         self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="plot server", daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self._thread = WorkerThread("plot server", self.run)
         self._drawing = False
 
     def start(self, address: str, port: int) -> int:
@@ -205,11 +203,20 @@ class PlotServer:
                 return tornado.netutil.bind_sockets(each, address)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    raise
-        raise OSError(errno.EADDRINUSE, f"no port from {port} to {ports[-1]} is free at {address}")
+                    raise OSError(
+                        error.errno,
+                        f"the plot cannot be served at {address}, port {each}: {error.strerror};"
+                        " set BACKGROUND_PLOT_ADDRESS and BACKGROUND_PLOT_PORT to others",
+                    ) from error
+        raise OSError(
+            errno.EADDRINUSE,
+            f"no port from {port} to {ports[-1]} is free at {address}:"
+            " set BACKGROUND_PLOT_PORT to another",
+        )
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+    def run(self) -> None:
+        """Serve until `stop`, in the thread of the server."""
+        asyncio.set_event_loop(self.loop)
         mine = {"shown": self}
         static = {"path": FigureManagerWebAgg.get_static_file_path()}
         application = tornado.web.Application(
@@ -228,27 +235,32 @@ class PlotServer:
         async def serve() -> None:
             server.add_sockets(self._sockets)
 
-        self._loop.run_until_complete(serve())
-        self._loop.run_forever()
+        self.loop.run_until_complete(serve())
+        self.loop.run_forever()
         server.stop()
         for viewer in list(self.manager.web_sockets):
             viewer.close()
-        self._loop.run_until_complete(asyncio.sleep(0.05))  # for the farewells to leave
-        self._loop.close()
+        self.loop.run_until_complete(asyncio.sleep(0.05))  # for the farewells to leave
+        self.loop.close()
 
     def refresh(self) -> None:
         """Have all viewers see the figure as it is now. From any thread; does not wait."""
         if self.manager.web_sockets and not self._drawing:
             self._drawing = True
-            self._loop.call_soon_threadsafe(self._draw)
+            self.loop.call_soon_threadsafe(self._draw)
 
     def _draw(self) -> None:
         self._drawing = False
-        with self.lock:
-            self.canvas.draw()
+        try:
+            with self.lock:
+                self.canvas.draw()
+        except Exception as error:  # noqa: BLE001 - matplotlib raises whatever a figure's parts do
+            self._drawn(f"failed: {type(error).__name__}: {error}")
+        else:
+            self._drawn("")
 
     def stop(self) -> None:
         """Serve no more."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(5)

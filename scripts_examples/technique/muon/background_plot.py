@@ -104,7 +104,7 @@ class BackgroundBlockPlot(BackgroundPlot):
             return False
         if self.current_run_number is None:  # the first that is heard of it
             self.current_run_number = number
-            self.start_new_data_file()  # with the number in it
+            self._attempt_to_save(self.start_new_data_file)  # with the number in it
             return False
         if self._run_state.read()[0] != "RUNNING":
             return False

@@ -1,0 +1,1 @@
+"""The command line: `bgrscrpt-ioc` and its Channel Access client."""

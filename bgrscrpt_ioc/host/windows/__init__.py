@@ -1,0 +1,1 @@
+"""The part of `host/` for Windows."""

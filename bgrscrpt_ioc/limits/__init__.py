@@ -1,0 +1,1 @@
+"""What an instance may use of the host, and what it uses."""

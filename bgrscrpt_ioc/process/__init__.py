@@ -1,0 +1,1 @@
+"""The processes of one run: how they are launched, what they write and say, how they end."""

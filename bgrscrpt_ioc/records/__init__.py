@@ -1,0 +1,1 @@
+"""The records: one table, and one live value for each record. No protocol is known here."""

@@ -1,0 +1,87 @@
+"""How the values of a script's PVs are sent: child/_bgrscrpt_outbox.py."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bgrscrpt_ioc.child import bgrscrpt
+
+outbox_module: Any = bgrscrpt._ours("_bgrscrpt_outbox")
+
+
+class Home:
+    """The module `bgrscrpt` with a channel that takes what there is room for."""
+
+    _MOMENT, _PATIENCE = 0.05, 1.0
+    _json = staticmethod(bgrscrpt._json)
+
+    def __init__(self) -> None:
+        self._channel = SimpleNamespace(script_pid=os.getpid(), is_open=lambda: True)
+        self.sent: list[tuple[float, bytes | str]] = []
+        self.now, self.has_room = 100.0, True
+
+    def _send(self, payload: bytes | str, _patience: float, _mark: bytes) -> bool:
+        if self.has_room:
+            self.sent.append((self.now, payload))
+        return self.has_room
+
+    def values(self, name: str) -> list[tuple[float, int]]:
+        """When which values of a PV were sent."""
+        begin = name.encode() + b"="
+        pairs = [(at, each) for at, each in self.sent if isinstance(each, bytes)]
+        return [(at, int(each[len(begin) :])) for at, each in pairs if each.startswith(begin)]
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Home:
+    home = Home()
+    monkeypatch.setattr(outbox_module, "monotonic", lambda: home.now)
+    return home
+
+
+def test_a_flood_is_sent_at_a_steady_pace(home: Home) -> None:
+    """A PV that is set without end: after a burst a value each 10 ms, and the last; said once."""
+    outbox: Any = outbox_module.Outbox(home)
+    for at in range(100_000):
+        outbox.post_value("A", b"A=%d" % at)
+        home.now += 0.0001
+    begun = [at for at, _ in home.values("A")]
+    gaps = [after - before for before, after in pairwise(begun[300:])]
+    assert 1100 <= len(begun) <= 1300, "200 at once, and 100 a second in 10 s"
+    assert max(gaps) < 0.0211, "neither does the script's own thread stop sending"
+    outbox.settle()
+    assert home.values("A")[-1][1] == 99_999
+    told = [each for _, each in home.sent if isinstance(each, str)]
+    assert [("PV A is set faster" in each, '"is_error":false' in each) for each in told] == [
+        (True, True)
+    ]
+
+
+def test_a_long_array_is_sent_less_often(home: Home) -> None:
+    """Of long values there are fewer: 16 MB a second."""
+    outbox: Any = outbox_module.Outbox(home)
+    long = b"0" * 800_000
+    for at in range(10_000):
+        outbox.post_value("A", b"A=%s%d" % (long, at))
+        home.now += 0.001
+    outbox.settle()
+    assert 190 <= len(home.sent) <= 240, "16.7 a second in 10 s, and 34 at once"
+
+
+def test_what_finds_no_room_comes_in_its_order(home: Home) -> None:
+    """A full channel: when there is room, the newest value of each PV comes, in its order."""
+    outbox: Any = outbox_module.Outbox(home)
+    home.has_room = False
+    outbox.post(("pv", "A"), "made")
+    for at in range(50):
+        outbox.post_value("A", b"A=%d" % at)
+        outbox.post_value("B", b"B=%d" % at)
+    outbox.post(("put", 1), "ended")
+    home.has_room = True
+    outbox.settle()
+    assert [each for _, each in home.sent] == ["made", b"A=49", b"B=49", "ended"]

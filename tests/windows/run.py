@@ -1,0 +1,52 @@
+"""Runs pytest on Windows, in the environment that `assemble` made: run.py DIRECTORY ARGUMENTS.
+
+Wine 8 hands on only pipes, and its server keeps them open after the end of a program: so the output
+is copied until the program has ended, not until the pipe has.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+LATE = 0.2  # s for what is still in the pipe
+
+
+def main(directory: Path, *arguments: str) -> int:
+    """Run it; return its exit code."""
+    command = [
+        directory.absolute() / "python",
+        "-u",
+        "-P",
+        "-X",
+        "utf8",
+        "-m",
+        "pytest",
+        *arguments,
+    ]
+    with subprocess.Popen(
+        [*command, "-p", "no:cacheprovider"],
+        env={**os.environ, "PYTHONUTF8": "1"},  # tests write files without naming an encoding
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as program:
+        assert program.stdout is not None
+        output = program.stdout.fileno()
+        ended = False
+        while True:
+            if select.select([output], [], [], LATE)[0]:
+                if not (data := os.read(output, 1 << 16)):
+                    break
+                os.write(1, data)
+            elif ended:
+                break
+            ended = program.poll() is not None
+        return program.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))
