@@ -82,7 +82,8 @@ def _settle(instance: Instance, seconds: float) -> None:
     Raises:
         CommandFailed: the script or the IOC did not stay up.
     """
-    from bgrscrpt_ioc.client.pvs import SHORT, PvWatch
+    from bgrscrpt_ioc.client.pvs import SHORT
+    from bgrscrpt_ioc.client.watching import PvWatch
     from bgrscrpt_ioc.lifecycle.events import State
 
     if seconds > SHORT:

@@ -13,7 +13,8 @@ from bgrscrpt_ioc.cli.printing import write
 from bgrscrpt_ioc.client.instance import Instance
 from bgrscrpt_ioc.client.libca import not_found
 from bgrscrpt_ioc.client.newlines import NewLines
-from bgrscrpt_ioc.client.pvs import PvWatch, number, read, text
+from bgrscrpt_ioc.client.pvs import number, read, text
+from bgrscrpt_ioc.client.watching import PvWatch
 from bgrscrpt_ioc.host.streams import complain
 from bgrscrpt_ioc.lifecycle.events import CommandFailed
 

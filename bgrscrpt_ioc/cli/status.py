@@ -20,8 +20,8 @@ from bgrscrpt_ioc.cli.printing import (
 from bgrscrpt_ioc.client import readings
 from bgrscrpt_ioc.client.instance import Instance
 from bgrscrpt_ioc.client.libca import leave_context, not_found
-from bgrscrpt_ioc.client.pvs import PvTable
 from bgrscrpt_ioc.client.readings import Row
+from bgrscrpt_ioc.client.watching import PvTable
 from bgrscrpt_ioc.config.errors import ConfigError
 from bgrscrpt_ioc.host.streams import complain
 from bgrscrpt_ioc.lifecycle.events import CommandFailed

@@ -255,8 +255,13 @@ async def test_signals_that_the_ioc_ignores(script: Path, runner: Runner) -> Non
 async def test_shared_memory_is_freed(script: Path, runner: Runner) -> None:
     """Killed by force, a script leaves no shared memory: multiprocessing's tracker ends last."""
     script.write_text(
-        "import time\nfrom multiprocessing import shared_memory\n"
+        "import time\nfrom pathlib import Path\n"
+        "from multiprocessing import resource_tracker, shared_memory\n"
         "segment = shared_memory.SharedMemory(create=True, size=1000)\n"
+        "tracker = Path('/proc', str(resource_tracker._resource_tracker._pid))\n"
+        "while (b'resource_tracker' not in (tracker / 'cmdline').read_bytes()\n"
+        "       or ') S ' not in (tracker / 'stat').read_text()):\n"
+        "    time.sleep(0.01)  # it starts: nobody could tell it from another process\n"
         "print(segment.name, flush=True)\ntime.sleep(1000)\n"
     )
     process, heard = runner.launch(script)

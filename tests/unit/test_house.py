@@ -51,8 +51,9 @@ STARTS_PROCESSES = {
     "host.windows.job", "host.windows.tool", "host.windows.tree",
 }  # fmt: skip
 TENANTS = ("posix", "windows")
-# Who may ask in host/. (host.streams is imported before all else, so it imports nothing of ours.)
-ASK = [[each] for each in (*TENANTS, "system", "streams")]
+# Who may ask in host/. (host.streams is imported before all else, so it imports nothing of ours;
+# host.interrupts names SIGINT alone, which every system has.)
+ASK = [[each] for each in (*TENANTS, "system", "streams", "interrupts")]
 # What only host/ and child/ may name: not every operating system has it, or it means another thing.
 SYSTEM_MODULES = {
     "fcntl", "resource", "termios", "pwd", "grp", "select", "pty", "tty",
