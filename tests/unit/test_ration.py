@@ -51,9 +51,8 @@ def test_how_much_is_read() -> None:
     ration = Ration(CHUNK, PACE, clock)
     a_byte = 0.005 / CHUNK  # s
     for _ in range(10):
-        size = ration.size
-        read(ration, clock, size * a_byte)
-    assert size * a_byte < 2 * DEAR
+        read(ration, clock, ration.size * a_byte)
+    assert ration.size * a_byte < 2 * DEAR
     for _ in range(10):
         read(ration, clock, 1.0)
     assert ration.size == LEAST
