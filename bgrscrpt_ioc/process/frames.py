@@ -24,7 +24,8 @@ MAX_PARTS = 128  # of one message; `bgrscrpt` sends parts of 4000 bytes
 MAX_VALUE = 1 << 21  # bytes of a PV's value: each of 800,000 bytes may be escaped
 MAX_VALUE_PARTS = 600
 MAX_UNFINISHED = 16  # senders of which half a message has come
-SHORTEST = 8  # bytes of a frame, on average, of what comes at once
+PORTION = 128  # frames that are looked at in one go
+LAST = 4096  # frames that are looked at when no more will come; more are no messages of `bgrscrpt`
 VALUE_BEGINS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")  # as the names of PVs begin
 # Of these kinds only the newest message counts. `bgrscrpt` begins them like this.
 NEWEST = tuple(f'{{"kind":"{kind}",'.encode() for kind in ("alive", "message", "progress"))
@@ -51,13 +52,14 @@ class _Unfinished:
 class MessageReader:
     """Turns the bytes of the channel into messages, in the order in which they are complete.
 
-    Bytes that were taken cost little until they are read, and may be read later. Of the heartbeats,
-    texts and percentages that are taken at once, only the newest are read.
+    Bytes that were taken cost nothing until they are read, a portion of frames at a time. Of the
+    heartbeats, texts and percentages of a portion, only the newest are read.
     """
 
-    _rest: bytes = b""
+    _rest: bytes = b""  # the frames after this portion, and the beginning of the next one
+    _is_divided: bool = True  # `_rest` has no whole frame
     _skipping: bool = False  # inside a frame that is too long
-    # Each with the number of messages that it stands for.
+    # The frames of this portion, each with the number of messages that it stands for.
     _frames: deque[tuple[bytes, int]] = field(default_factory=deque)
     _refused: list[Refused] = field(default_factory=list)
     _unfinished: dict[bytes, _Unfinished] = field(default_factory=dict)
@@ -66,39 +68,25 @@ class MessageReader:
     def feed(self, data: bytes) -> Iterator[Message]:
         """Take bytes of the channel; yield the messages that they complete."""
         self.take(data)
-        yield from self.read()
+        yield from self.read_all()
 
     @property
     def waits(self) -> bool:
         """Return whether some bytes were taken and not read."""
-        return bool(self._frames or self._refused)
+        return bool(self._frames or self._refused or not self._is_divided)
 
     def take(self, data: bytes) -> None:
         """Take bytes of the channel."""
-        *frames, self._rest = (self._rest + data).split(b"\n")
-        if self._skipping and frames:
-            self._skipping = False
-            del frames[0]
-        most = max(64, len(data) // SHORTEST)
-        if len(frames) > most:
-            why = f"{len(frames)} frames in {len(data)} bytes: too short for messages"
-            self._refused.append(Refused(why))
-            # The first and the last frames are the interpreter's own.
-            frames = [*frames[: most // 2], *frames[-(most // 2) :]]
-        stands_for = self._newest(frames)
-        for at, frame in enumerate(frames):
-            count = stands_for.get(at, 1)
-            if len(frame) >= MAX_FRAME:
-                self._refused.append(Refused("a frame longer than a pipe writes whole"))
-            elif frame and count:  # the bootstrap's first frame is empty
-                self._frames.append((frame, count))
-        if len(self._rest) >= MAX_FRAME:
-            if not self._skipping:
-                self._refused.append(Refused("a frame without an end"))
-            self._rest, self._skipping = b"", True
+        self._rest += data
+        self._is_divided = False
 
     def read(self) -> Iterator[Message]:
-        """Yield the messages in the bytes that were taken; the caller may stop, and go on later."""
+        """Yield the messages of one portion; the caller may stop, and go on later.
+
+        There may be none, though more frames wait.
+        """
+        if not self._frames:
+            self._divide()
         while self._refused:
             yield self._refused.pop(0)
         while self._frames:
@@ -110,8 +98,43 @@ class MessageReader:
             for message in self._frame(frame):
                 yield Alive(message.count, count) if isinstance(message, Alive) else message
 
+    def read_all(self) -> Iterator[Message]:
+        """Yield the messages of all that was taken."""
+        while self.waits:
+            yield from self.read()
+
+    def shorten(self) -> None:
+        """Drop frames from the middle of what waits, if they are too many to be messages."""
+        count = self._rest.count(b"\n")
+        if count > LAST:
+            *first, _ = self._rest.split(b"\n", LAST // 2)
+            _, *last = self._rest.rsplit(b"\n", LAST // 2)
+            self._rest = b"\n".join([*first, *last])
+            self._refused.append(Refused(f"{count} frames in a row: too many for messages"))
+
+    def _divide(self) -> None:
+        """Make frames of the next portion of bytes."""
+        *frames, self._rest = self._rest.split(b"\n", PORTION)
+        self._is_divided = len(frames) < PORTION
+        if self._skipping and frames:
+            self._skipping = False
+            del frames[0]
+        stands_for = self._newest(frames)
+        for at, frame in enumerate(frames):
+            count = stands_for.get(at, 1)
+            if len(frame) >= MAX_FRAME:
+                self._refused.append(Refused("a frame longer than a pipe writes whole"))
+            elif frame and count:  # the bootstrap's first frame is empty
+                self._frames.append((frame, count))
+        if self._is_divided and len(self._rest) >= MAX_FRAME:
+            if not self._skipping:
+                self._refused.append(Refused("a frame without an end"))
+            self._rest, self._skipping = b"", True
+
     def skim(self) -> int:
-        """Drop the values of PVs that wait, except the newest of each PV; return how many."""
+        """Drop the values of PVs in this portion, except the newest of each PV; return how many."""
+        if not self._frames:
+            self._divide()
         newest: dict[bytes, int] = {}
         older: set[int] = set()
         begun = set(self._unfinished)  # the next frame of such a sender is no whole message

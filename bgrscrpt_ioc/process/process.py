@@ -20,7 +20,7 @@ from bgrscrpt_ioc.process.spawn import SpawnError, why_not_spawned
 
 GRACE = 0.25  # s for helpers that end by themselves after the script (multiprocessing has one)
 # The messages of one script take a bounded part of the IOC's time, however many come.
-TURN = 0.001  # s in which messages are read without a pause: others wait that long
+TURN = 0.0005  # s in which messages are read without a pause: others wait that long
 REST = 4.0  # it rests so many times as long as it has read, in the long run
 CREDIT = 0.02  # s that may be spent without a rest, by a script that has said little before
 
@@ -155,23 +155,26 @@ class ScriptProcess:
     def _read_some(self) -> None:
         self._turn = None
         begin = time.thread_time()  # CPU time: other processes may have used the processor
-        spent = 0.0
-        listener = self._listener
-        for message in self._reader.read():
+        listener, reader = self._listener, self._reader
+        for message in reader.read():
             if type(message) is PvSet:  # they come often
                 listener.said(message)
             else:
                 self._said(message)
-            spent = time.thread_time() - begin
-            if spent > TURN:
+            if time.thread_time() - begin > TURN:
                 break
+        spent = time.thread_time() - begin  # with frames that were no whole messages
         self._spend(spent)
         if self._credit > 0:
-            if self._reader.waits:
+            if reader.waits:
                 self._turn = self._loop.call_later(0, self._read_some)
             return
-        if self._reader.waits and (values := self._reader.skim()):
-            self._listener.said(Skimmed(values))
+        if reader.waits:
+            if values := reader.skim():
+                listener.said(Skimmed(values))
+            skimmed = time.thread_time() - begin - spent
+            self._spend(skimmed)
+            spent += skimmed
         self._turn = self._loop.call_later(REST * spent, self._read_some)
 
     def _spend(self, spent: float) -> None:
@@ -185,9 +188,11 @@ class ScriptProcess:
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
-        self._reader.skim()
-        for message in self._reader.read():
-            self._said(message)
+        self._reader.shorten()
+        while self._reader.waits:
+            self._reader.skim()
+            for message in self._reader.read():
+                self._said(message)
 
     def _said(self, message: Message) -> None:
         if isinstance(message, ScriptBegan) and message.pid != self.pid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -123,6 +124,8 @@ class RegistryWriter:
                 from bgrscrpt_ioc.registry.dbconnection import IocDb  # see TYPE_CHECKING above
 
                 self._db = IocDb(self._url, times=self._times)
+                # Else each full collection looks at all of SQLAlchemy, and nobody is answered.
+                gc.freeze()
             except ImportError as error:
                 raise RegistryError(f"pip install SQLAlchemy PyMySQL: {error}") from error
             except OSError as error:  # no descriptor for its files: later there may be one

@@ -7,10 +7,12 @@ import contextlib
 import fcntl
 import os
 import termios
+import time
 from array import array
 from collections.abc import Callable
 
 from bgrscrpt_ioc.host.faults import Faults
+from bgrscrpt_ioc.host.ration import Ration
 
 ROOM = 1 << 20  # bytes; the kernel's 64 KiB would make a fast printer wait for us
 USUAL = 1 << 16  # bytes: the kernel's
@@ -30,6 +32,7 @@ class Pipe:
         *,
         chunk: int = CHUNK,
         pace: float = PACE,
+        clock: Callable[[], float] = time.thread_time,
     ) -> None:
         """Pass what comes to `read`, except while the reader is `behind`.
 
@@ -39,9 +42,10 @@ class Pipe:
             behind: returns whether bytes are to wait in the pipe.
             chunk: bytes of one read, at most.
             pace: seconds between two reads, if the first has not filled its chunk.
+            clock: returns seconds of work of the event loop's thread.
         """
         self._fd, self._read, self._behind = fd, read, behind
-        self._chunk, self._pace = chunk, pace
+        self._pace, self._ration = pace, Ration(chunk, pace, clock)
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         self._faults = Faults("what a process wrote")
@@ -56,23 +60,22 @@ class Pipe:
             self._loop.remove_reader(self._fd)
             self._pause = self._loop.call_later(self._pace, self._resume)
             return
-        data = self._take()
+        self._ration.begin()
+        data = self._take(self._ration.size)
         if data is None:
             return
         self._loop.remove_reader(self._fd)
         if data:  # at EOF there is nothing more to wait for
-            # After a full chunk the writer may be waiting for room, so the next read comes soon.
-            pause = 0.0 if len(data) == self._chunk else self._pace
-            self._pause = self._loop.call_later(pause, self._resume)
+            self._pause = self._loop.call_later(self._ration.end(len(data)), self._resume)
 
     def _resume(self) -> None:
         self._pause = None
         self._loop.add_reader(self._fd, self._ready)
 
-    def _take(self, size: int = 0) -> bytes | None:
+    def _take(self, size: int) -> bytes | None:
         """Read once; return None if there is nothing now, and empty bytes at EOF."""
         try:
-            data = os.read(self._fd, size or self._chunk)
+            data = os.read(self._fd, size)
         except BlockingIOError:
             return None
         if data:

@@ -11,11 +11,13 @@ import contextlib
 import itertools
 import os
 import secrets
+import time
 from asyncio import windows_utils
 from collections.abc import Callable
 from typing import Any
 
 from bgrscrpt_ioc.host.faults import Faults
+from bgrscrpt_ioc.host.ration import Ration
 
 ROOM = 1 << 20  # bytes of output that wait in the pipe
 MESSAGES = 1 << 16  # bytes of messages that do
@@ -77,6 +79,8 @@ class Pipe(asyncio.Protocol):
         *,
         chunk: int = CHUNK,
         pace: float = PACE,
+        # Windows counts the CPU time of a thread in steps of 16 ms.
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Give what comes to `read`, but not while the reader is `behind` with it.
 
@@ -86,9 +90,10 @@ class Pipe(asyncio.Protocol):
             behind: whether what comes is to wait in the pipe.
             chunk: bytes that `read` takes at once.
             pace: seconds between two times, if the first was no whole chunk.
+            clock: returns seconds of work of the event loop's thread.
         """
         self._handle, self._read, self._behind = handle, read, behind
-        self._chunk, self._pace = chunk, pace
+        self._pace, self._ration = pace, Ration(chunk, pace, clock)
         self._loop = asyncio.get_running_loop()
         self._waiting = bytearray()
         self._timer: asyncio.TimerHandle | None = None
@@ -141,18 +146,19 @@ class Pipe(asyncio.Protocol):
             self._timer = self._loop.call_later(self._pace, self._give)
             return
         if self._waiting:
-            full = self._hand_over()
-            self._timer = self._loop.call_later(0.0 if full else self._pace, self._give)
+            self._ration.begin()
+            pause = self._ration.end(self._hand_over(self._ration.size))
+            self._timer = self._loop.call_later(pause, self._give)
         if len(self._waiting) < CHUNK:
             self._pause(False)
 
-    def _hand_over(self) -> bool:
-        """Give a chunk on; return whether it was a whole one."""
-        data = bytes(self._waiting[: self._chunk])
-        del self._waiting[: self._chunk]
+    def _hand_over(self, size: int) -> int:
+        """Give so many bytes on, at most; return how many."""
+        data = bytes(self._waiting[:size])
+        del self._waiting[:size]
         with self._faults:  # else nothing more is read, and the end of a run is not told
             self._read(data)
-        return len(data) == self._chunk
+        return len(data)
 
     async def drain(self) -> None:
         """Give on what is in the pipe now, and little of what others add to it meanwhile."""
@@ -166,8 +172,7 @@ class Pipe(asyncio.Protocol):
             if not self._waiting and (self._at_end or not self._readable()):
                 break
             while self._waiting and left > 0:
-                left -= min(len(self._waiting), self._chunk)
-                self._hand_over()
+                left -= self._hand_over(CHUNK)
         self._draining = False
 
     def _readable(self) -> int:
