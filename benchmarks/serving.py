@@ -30,13 +30,13 @@ TRIVIAL = "import time\nwhile True:\n    time.sleep(1000)\n"
 RUNNING = 2
 
 
-def first_answer(command: list[str], directory: Path) -> float:
+def first_answer(command: list[str], directory: Path, **environ: str) -> float:
     """Launch a server; ms until it answers for STATUS."""
     port = free_port()
     began = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - our own command
         command,
-        env=ca_environ(port, PYTHONPATH=str(Path.cwd())),
+        env=ca_environ(port, **environ),
         cwd=directory,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -51,7 +51,11 @@ def first_answer(command: list[str], directory: Path) -> float:
 
 
 def starts() -> Iterator[Row]:
-    """From the launch to the first answer."""
+    """From the launch to the first answer.
+
+    Ours is the installed package, with the byte code that an installation has: in a source tree
+    Python would compile 250 files at each launch if it must not keep byte code.
+    """
     with tempfile.TemporaryDirectory(prefix="bgr-") as name:
         directory = Path(name)
         script = directory / "script.py"
@@ -64,9 +68,11 @@ def starts() -> Iterator[Row]:
             "ours": [*run, "--no-echo", "--state-dir", name],
         }
         found: dict[str, list[float]] = {peer: [] for peer in commands}
+        tree = {"PYTHONPATH": str(Path.cwd())}  # where the peers are
         for _ in range(ROUNDS):
             for peer, command in commands.items():
-                found[peer].append(first_answer(command, directory))
+                environ = {} if peer == "ours" else tree
+                found[peer].append(first_answer(command, directory, **environ))
         medians = {peer: median(values) for peer, values in found.items()}
         yield Row("launch to first answer", "ms", medians.pop("ours"), medians, "<= 0.35")
 

@@ -13,8 +13,10 @@ def main() -> int:
     """Run the command of the process's command line; return its exit code."""
     streams.complete()
     shut_out_foreign_modules()
-    from bgrscrpt_ioc.cli.main import main as run
+    from bgrscrpt_ioc.host.lean import few_collections
 
+    with few_collections():
+        from bgrscrpt_ioc.cli.main import main as run
     return run()
 
 

@@ -17,7 +17,7 @@ from bgrscrpt_ioc.config.epicsvars import RESERVED, SERVER_PORT
 from bgrscrpt_ioc.config.iocsettings import IocSettings
 from bgrscrpt_ioc.config.load import FIRST, INSTANCE_KEYS, IOC_KEYS, load, open_config
 from bgrscrpt_ioc.config.settings import InstanceSettings
-from bgrscrpt_ioc.host.lean import without
+from bgrscrpt_ioc.host.lean import few_collections, without
 from bgrscrpt_ioc.host.streams import complain
 
 if TYPE_CHECKING:  # the server is imported late: a typo is told at once
@@ -82,9 +82,10 @@ class CommandLine:
 
 def server() -> Callable[[IocSettings, str, Startup], int]:
     """Import what serves; asyncio without what encrypts, which nothing here does by it."""
-    with without("ssl"):
-        import asyncio  # noqa: F401
-    from bgrscrpt_ioc.ioc.serve import serve
+    with few_collections():
+        with without("ssl"):
+            import asyncio  # noqa: F401
+        from bgrscrpt_ioc.ioc.serve import serve
 
     return serve
 

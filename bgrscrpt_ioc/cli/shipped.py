@@ -6,8 +6,6 @@ They ask no IOC and need no settings.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +55,11 @@ def files(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def completion(arguments: argparse.Namespace, parser: Callable[[], argparse.ArgumentParser]) -> int:
-    """Print the completion script of a shell for the command line of `parser`."""
+def completion(arguments: argparse.Namespace) -> int:
+    """Print the completion script of a shell."""
     import shtab
+
+    from bgrscrpt_ioc.cli.parser import parser  # which imports this file
 
     top = parser()
     _complete_paths(top, shtab.FILE)
@@ -100,7 +100,7 @@ def _complete_paths(parser: argparse.ArgumentParser, how: Any) -> None:
             vars(action)["complete"] = how
 
 
-def add_commands(add: Add, parser: Callable[[], argparse.ArgumentParser]) -> None:
+def add_commands(add: Add) -> None:
     """Add the commands that print what is installed."""
     add("db", database, "Print the EPICS database that describes the PVs of an instance.")
     command = add(
@@ -117,7 +117,7 @@ def add_commands(add: Add, parser: Callable[[], argparse.ArgumentParser]) -> Non
     )
     shell = add(
         "completion",
-        partial(completion, parser=parser),
+        completion,
         "Print a completion script for a shell.",
     )
     shell.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS))

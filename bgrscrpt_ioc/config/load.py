@@ -6,7 +6,6 @@ It collects all problems before it fails. It looks at no script and makes no dir
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -223,6 +222,8 @@ class _Loading:
 
 
 def _read(config: Path) -> dict[str, Any]:
+    import tomllib  # imported here: many IOCs have no such file
+
     try:
         return tomllib.loads(config.read_text("utf-8-sig"))  # editors of Windows write a BOM
     except OSError as error:

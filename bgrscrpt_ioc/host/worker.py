@@ -74,7 +74,9 @@ class Threads:
         self._late, self._hangs, self._idle = late, hangs, idle
         self._loop = asyncio.get_running_loop()
         self.changed = threading.Condition()  # its lock guards all that follows
-        self._ready: deque[Worker] = deque()  # workers with a job that no thread does yet
+        # Workers with a job that no thread does yet, and before them those that are urgent.
+        self._ready: deque[Worker] = deque()
+        self._urgent: deque[Worker] = deque()
         self._busy: set[Worker] = set()
         self._count = 0
         self._closing = False
@@ -85,8 +87,9 @@ class Threads:
 
     def add(self, worker: Worker) -> None:
         """Let a thread do the job of this worker. Call it in the event loop, with the lock held."""
-        self._ready.append(worker)
-        if not self._count:
+        self._add(worker)
+        # What is urgent does not wait for a save, which may take the disk 50 ms.
+        if not self._count or (worker.urgent and self._count == len(self._busy) == 1):
             self._start(1)
         self.changed.notify_all()
         self._look_later()
@@ -94,12 +97,18 @@ class Threads:
     def close(self, timeout: float) -> None:
         """Finish what waits, for at most `timeout` seconds in all. Blocks."""
         with self.changed:
-            self._start(min(len(self._ready), MOST_AT_THE_END))
-            self.changed.wait_for(lambda: not self._ready and not self._busy, timeout)
+            self._start(min(len(self._waiting()), MOST_AT_THE_END))
+            self.changed.wait_for(lambda: not self._waiting() and not self._busy, timeout)
             self._closing = True
             self.changed.notify_all()
         if self._timer is not None:
             self._timer.cancel()
+
+    def _add(self, worker: Worker) -> None:
+        (self._urgent if worker.urgent else self._ready).append(worker)
+
+    def _waiting(self) -> list[Worker]:
+        return [*self._urgent, *self._ready]
 
     def _start(self, number: int) -> None:
         with self._faults:  # the system may have no thread to give: it is tried again
@@ -119,11 +128,11 @@ class Threads:
         self._timer = None
         now = time.monotonic()
         with self.changed:
-            late = sum(now - each.since >= self._late for each in self._ready)
+            late = sum(now - each.since >= self._late for each in self._waiting())
             # At most twice as many: the jobs may end soon.
             self._start(min(late, max(1, self._count)))
             hanging = {each for each in self._busy if now - each.since >= self._hangs}
-            if self._ready or self._busy:
+            if self._waiting() or self._busy:
                 self._look_later()
         for worker in hanging ^ self._told:
             worker.tell(self._hangs if worker in hanging else 0)
@@ -139,11 +148,11 @@ class Threads:
         """Wait for a job and do it; return False if the thread is to end for want of jobs."""
         with self.changed:
             spare = self._idle if self._count > 1 else None
-            self.changed.wait_for(lambda: self._ready or self._closing, spare)
-            if not self._ready:
+            self.changed.wait_for(lambda: self._waiting() or self._closing, spare)
+            if not self._waiting():
                 self._count -= 1
                 return False
-            worker = self._ready.popleft()
+            worker = (self._urgent or self._ready).popleft()
             job, done = worker.take()
             self._busy.add(worker)
         try:
@@ -152,7 +161,7 @@ class Threads:
             with self.changed:
                 self._busy.discard(worker)
                 if worker.waits():
-                    self._ready.append(worker)
+                    self._add(worker)
                 self.changed.notify_all()
         return True
 
@@ -169,13 +178,20 @@ class Threads:
 class Worker:
     """Does the jobs of an instance one after the other; of those with one key, only the last."""
 
-    def __init__(self, threads: Threads | None = None, hung: Hung = lambda _problem: None) -> None:
+    def __init__(
+        self,
+        threads: Threads | None = None,
+        hung: Hung = lambda _problem: None,
+        *,
+        urgent: bool = False,
+    ) -> None:
         """Use these threads, or own ones.
 
-        `hung` is told of a job that hangs, and by "" that it is over.
+        `hung` is told of a job that hangs, and by "" that it is over. The jobs of an `urgent`
+        worker are done before those of others, because a user waits for them.
         """
         self._threads = threads or Threads()
-        self.hung = hung
+        self.hung, self.urgent = hung, urgent
         # The threads' lock guards what follows.
         self._waiting: dict[str, tuple[Job, Done]] = {}
         self._has_turn = False  # a thread does a job of this worker, or will do one

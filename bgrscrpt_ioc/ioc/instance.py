@@ -116,7 +116,9 @@ class ServedInstance:
             publish=witness.publish,
             open_config=open_config,
         )
-        self._launcher = launcher_for(settings, parts, self._worker(), self._made.kept_line)
+        self._launcher = launcher_for(
+            settings, parts, self._worker(urgent=True), self._made.kept_line
+        )
         self._load = Load(settings.limits, parts.processes, self._worker(), self._output, publish)
         self.supervisor = Supervisor(
             settings,
@@ -184,8 +186,8 @@ class ServedInstance:
             if record.puts is not None:
                 await record.puts.cancel()
 
-    def _worker(self) -> Worker:
-        worker = Worker(self._parts.threads)
+    def _worker(self, *, urgent: bool = False) -> Worker:
+        worker = Worker(self._parts.threads, urgent=urgent)
         self._workers.append(worker)
         return worker
 

@@ -6,7 +6,6 @@ several prefixes, may share the directory.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bgrscrpt_ioc.host.digest import sha256_of
 from bgrscrpt_ioc.host.files import replace_file
 from bgrscrpt_ioc.registry.pvrows import PvRow
 from bgrscrpt_ioc.registry.wanted import Claim, Ident, RegisteredRun
@@ -44,7 +44,7 @@ class Journal:
         parts = (self._prefix, instance, ioc_name)
         safe = "+".join(quote(part, safe="") for part in parts)
         if len(safe) > 200:  # a file name has at most 255 bytes
-            safe = f"{safe[:150]}~{hashlib.sha256('+'.join(parts).encode()).hexdigest()[:16]}"
+            safe = f"{safe[:150]}~{sha256_of('+'.join(parts).encode())[:16]}"
         return self._directory / f"{safe}.json"
 
     def save(self, claim: Claim) -> None:

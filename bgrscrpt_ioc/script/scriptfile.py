@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bgrscrpt_ioc.host.digest import sha256_of
 from bgrscrpt_ioc.host.files import NotAFileError, read_regular
 from bgrscrpt_ioc.host.permissions import open_to_others
 from bgrscrpt_ioc.host.system import Reaper, run_tool
@@ -63,7 +63,7 @@ def look(path: Path, before: FileLook | None = None) -> FileLook:
         )
     fresh = mark is not None and time.time() - mark.modified / 1e9 < FRESH
     try:
-        sha256 = hashlib.sha256(read_regular(path)).hexdigest()
+        sha256 = sha256_of(read_regular(path))
         return FileLook(mark, sha256, warning, fresh=fresh)
     except NotAFileError as error:
         return FileLook(
@@ -79,7 +79,7 @@ def read_text(path: Path, sha256: str) -> bytes | None:
         data = read_regular(path)
     except OSError:
         return None
-    return data if hashlib.sha256(data).hexdigest() == sha256 else None
+    return data if sha256_of(data) == sha256 else None
 
 
 async def git_revision(path: Path, reaper: Reaper) -> str:

@@ -14,10 +14,17 @@ from collections.abc import Callable
 from bgrscrpt_ioc.lifecycle.events import Clock
 
 SLICES = 8  # of a timeout
-SHORTEST, LONGEST = 0.05, 5.0  # s of a slice: an idle IOC should sleep
+BEAT = 3.0  # s between two moments at which an idle IOC wakes up: all that can wait does it then
+SHORTEST = 0.05  # s of a slice; the longest is a beat: an idle IOC should sleep
+EARLY = 0.1  # s: a wake-up so soon before a beat is that beat
 LATE = 0.25  # s: a loop that is later than this was not just busy
 MOMENT = 0.25  # s at least after a pause, to read the pipes
 PARDON = 2.0  # s at least that late slices may add: timeouts also end in an IOC that is always late
+
+
+def next_beat(now: float) -> float:
+    """Return the next beat after `now`. Both are times of the event loop."""
+    return ((now + EARLY) // BEAT + 1) * BEAT
 
 
 class Timer:
@@ -27,7 +34,7 @@ class Timer:
         """Start the timeout."""
         self._loop = asyncio.get_running_loop()
         self._call = call
-        self._slice = min(LONGEST, max(SHORTEST, delay / SLICES))
+        self._slice = min(BEAT, max(SHORTEST, delay / SLICES))
         self._after = delay  # s that follow the slice that runs
         self._pardon = max(delay, PARDON)
         self._next()
@@ -42,14 +49,17 @@ class Timer:
         self._handle.cancel()
 
     def _next(self) -> None:
-        length = min(self._slice, self._after)
-        self._after -= length
-        self._due = self._loop.time() + length
+        now = self._loop.time()
+        # Long slices end at a beat, so that the timers of all instances cause one wake-up.
+        length = self._slice if self._slice < BEAT else next_beat(now) - now
+        self._length = min(length, self._after)
+        self._after -= self._length
+        self._due = now + self._length
         self._handle = self._loop.call_at(self._due, self._elapsed)
 
     def _elapsed(self) -> None:
         if self._loop.time() - self._due > LATE:
-            more = min(max(self._slice, MOMENT), self._pardon)
+            more = min(max(self._length, MOMENT), self._pardon)
             self._pardon -= more
             self._after += more
         if self._after > 0:

@@ -201,7 +201,7 @@ async def test_a_guardian_that_does_not_listen(runner: Runner) -> None:
 
 async def test_the_clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """What raises at one tick of the IOC is called at the next."""
-    monkeypatch.setattr(serve, "REST", 0.001)
+    monkeypatch.setattr(serve, "next_beat", lambda now: now + 0.001)
     ticks: asyncio.Queue[float] = asyncio.Queue()
 
     class Logs:

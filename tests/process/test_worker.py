@@ -70,6 +70,29 @@ async def test_a_job_that_hangs_harms_its_own_instance_only() -> None:
     gate.set()
 
 
+async def test_what_is_urgent_waits_for_no_save() -> None:
+    """A launch is done while another job is in progress."""
+    threads, begun, gate = Threads(late=DEADLINE), threading.Event(), threading.Event()
+    Worker(threads).do("save", lambda: (begun.set(), gate.wait()))
+    assert await asyncio.to_thread(begun.wait, DEADLINE)
+    result = asyncio.get_running_loop().create_future()
+    Worker(threads, urgent=True).do("reach", lambda: 7, result.set_result)
+    async with asyncio.timeout(DEADLINE):
+        assert await result == 7
+    gate.set()
+    threads.close(DEADLINE)
+
+
+async def test_what_is_urgent_is_done_first() -> None:
+    """Of the jobs that wait for one thread, a launch is the first."""
+    threads, order = Threads(late=DEADLINE), list[str]()
+    with threads.changed:  # no thread takes a job meanwhile
+        Worker(threads).do("save", lambda: order.append("saved"))
+        Worker(threads, urgent=True).do("reach", lambda: order.append("reached"))
+    threads.close(DEADLINE)
+    assert order == ["reached", "saved"]
+
+
 async def test_a_job_that_hangs_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """One line and one call when a job hangs, and one call when the disk answers again."""
     threads, gate, told = Threads(late=0.01, hangs=0.05), threading.Event(), asyncio.Queue()

@@ -352,6 +352,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"bgrscrpt-ioc {__version__}\n"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_file_of_a_command(name: str) -> None:
+    """The parser for one command has this command, and its help is that of the whole parser."""
+    mine = subcommands(parser(name.split()[0]))
+    assert len(mine) < len(COMMANDS)
+    assert mine[name].format_help() == COMMANDS[name].format_help()
+
+
 def test_run_starts_lean() -> None:
     """Reading the settings of `run` imports nothing that only other commands need."""
     code = "import sys; from bgrscrpt_ioc.cli.parser import parser; parser(); print(*sys.modules)"

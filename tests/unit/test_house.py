@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bgrscrpt_ioc.cli.parser import GROUPS
 from bgrscrpt_ioc.host import system
 from bgrscrpt_ioc.host.contract import NAMES, RunTree
 
@@ -340,7 +341,26 @@ def test_a_serving_ioc_imports_what_it_needs() -> None:
     loaded = set(told.stdout.split())
     assert loaded >= {"bgrscrpt_ioc.ioc.serve", "caproto", "asyncio", "pydantic"}
     left_out = {"numpy", "ssl", "importlib.metadata", "shutil", "tempfile", "bz2"}
+    left_out |= {"hashlib", "_hashlib", "secrets", "tomllib", "urllib.request", "http", "email"}
     assert not loaded & {*left_out, "sqlalchemy", "pymysql", "epics"}
+    others = {f"bgrscrpt_ioc.cli.{name}" for name in GROUPS} - {"bgrscrpt_ioc.cli.service"}
+    assert not loaded & others
+    rooms = {each.split(".")[1] for each in loaded if each.startswith("bgrscrpt_ioc.")}
+    assert not rooms & {"client", "deploy", "notify", "web", "child"}
+
+
+def test_a_stand_in_becomes_its_module() -> None:
+    """What is imported later is imported when it is used, and stays."""
+    code = (
+        "import sys\nfrom bgrscrpt_ioc.host.lean import later, without\n"
+        "with without('colorsys', later('colorsys')):\n    import colorsys as first\n"
+        "assert 'colorsys' not in sys.modules\n"
+        "assert first.rgb_to_hsv(0, 0, 0) == (0.0, 0.0, 0)\n"
+        "assert sys.modules['colorsys'] is not first\n"
+        "with without('fractions', later('fractions')):\n    from fractions import Fraction\n"
+        "assert sys.modules['fractions'].Fraction is Fraction\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_no_file_is_two_things() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrscrpt_ioc.lifecycle.events import Clock
-from bgrscrpt_ioc.script.timers import PARDON, Timer, Timers
+from bgrscrpt_ioc.script.timers import BEAT, PARDON, Timer, Timers, next_beat
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -118,6 +118,19 @@ def test_what_is_left_is_told(loop: Loop) -> None:
     assert timer.left == pytest.approx(6)
     loop.run_for(0.3)
     assert timer.left == pytest.approx(5.7)
+
+
+def test_long_ones_wake_the_ioc_together(loop: Loop) -> None:
+    """Between two beats no slice of a long timeout ends, however many timeouts there are."""
+    for _ in range(5):
+        started(loop, 60)
+        loop.run_for(1.7)
+    moments: set[float] = set()
+    while (due := loop.due()) is not None and due < 50:
+        moments.add(due)
+        loop.run_for(due - loop.now)
+    assert all(next_beat(each - BEAT) == pytest.approx(each) for each in moments)
+    assert len(moments) > 10
 
 
 def test_a_cancelled_one_does_not_call(loop: Loop) -> None:

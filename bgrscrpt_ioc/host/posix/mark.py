@@ -6,9 +6,10 @@ This file only sets and reads marks. The tree, the guardian and the sweep decide
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import resource
 from collections.abc import Iterator
+
+from bgrscrpt_ioc.host.digest import sha256_of
 
 # The soft limit of "file locks" of setrlimit(2). Linux has not enforced it since 2.4.25, but fork
 # and exec pass it on, and daemons do not change it when they start. Python's `resource` has no name
@@ -43,7 +44,7 @@ def parts(mark: int) -> tuple[int, int]:
 
 
 def _digest(text: str, bits: int) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> (64 - bits)
+    return int(sha256_of(text.encode())[:16], 16) >> (64 - bits)
 
 
 @contextlib.contextmanager
