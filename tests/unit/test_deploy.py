@@ -133,6 +133,25 @@ def test_it_prints_or_writes(config: Path, capsys: pytest.CaptureFixture[str]) -
     assert (config.parent / "new/dir" / systemd.UNIT).read_text() == printed
 
 
+def test_a_path_that_the_unit_cannot_see(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning on stderr names all paths below /tmp, and the unit is printed all the same."""
+    private = "/tmp"  # noqa: S108 - no file is made there
+    program, settings = f"{private}/venv/bin/bgrscrpt-ioc", f"/var{private}/a.toml"
+    hidden = Site((program,), Path(settings), scripts=("/opt/x.py",))
+    assert systemd.unseen(hidden) == [program, settings]
+    assert systemd.unseen(Site(PROGRAM, CONFIG, scripts=("tmp/x.py", f"{private}file.py"))) == []
+    config.write_text(
+        f'prefix = "TE:"\nstate_dir = "{private}/s"\n[instance.A]\nscript = "{private}/x.py"\n'
+    )
+    assert cli.main(["deploy", "systemd", "--config", config.name]) == 0
+    told = capsys.readouterr()
+    assert "PrivateTmp=yes" in told.out
+    assert "warning: bgrscrpt.service: the service cannot see " in told.err
+    assert f"{private}/x.py, {private}/s, because PrivateTmp=yes" in told.err
+    assert cli.main(["deploy", "procserv", "--config", config.name]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_nothing_of_a_site_is_lost(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file of another text is replaced only on request; else nothing is written at all."""
     command = ["deploy", "procserv", "--config", config.name, "--write", "."]
