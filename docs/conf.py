@@ -1,10 +1,12 @@
 """Makes HTML of README.md and docs/ with Sphinx and the theme furo: `make docs`.
 
 Warnings are errors. The pages stay plain Markdown that reads well in the source tree; this file adds
-only the contents of the sidebar.
+only the contents of the sidebar, and the name of the file above each block that is a file.
 """
 
 from __future__ import annotations
+
+import re
 
 import sphinx.application
 
@@ -33,14 +35,26 @@ CONTENTS = "".join(
     "\n```{toctree}\n:hidden:\n:glob:\n:caption: " + caption + "\n" + "\n".join(pages) + "\n```\n"
     for caption, pages in SIDEBAR.items()
 )
+# A block whose first line names a file: ```toml instrument.toml
+FILE = re.compile(
+    r"^(?P<indent> *)```(?!console|sh\b)(?P<language>\w+) +(?P<name>\S+)$", re.MULTILINE
+)
 
 
 def setup(app: sphinx.application.Sphinx) -> None:
-    """Add the contents, which on the page itself would only be noise."""
+    """Add to the pages what in their Markdown would only be noise."""
     app.connect("source-read", add_contents)
+    app.connect("source-read", add_file_names)
 
 
 def add_contents(_app: sphinx.application.Sphinx, page: str, source: list[str]) -> None:
     """Append them to the front page."""
     if page == root_doc:
         source[0] += CONTENTS
+
+
+def add_file_names(_app: sphinx.application.Sphinx, _page: str, source: list[str]) -> None:
+    """Show the name of the file above each block that is a file."""
+    source[0] = FILE.sub(
+        r"\g<indent>```{code-block} \g<language>\n\g<indent>:caption: \g<name>\n", source[0]
+    )

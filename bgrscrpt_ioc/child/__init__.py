@@ -1,1 +1,1 @@
-"""What runs in the script's interpreter: only the standard library, Python 3.8 or newer."""
+"""The code that runs in the script's interpreter: standard library only, Python 3.8 or newer."""

@@ -1,4 +1,4 @@
-"""The pipe on which a process of the script speaks to the IOC, frame by frame."""
+"""The pipe by which a process of the script sends messages to the IOC, frame by frame."""
 
 import os
 from time import monotonic, sleep
@@ -11,18 +11,18 @@ PAUSE = 0.005  # s between two tries; a script may have a `select.py` of its own
 
 
 class Channel:
-    """The pipe to the IOC, as this process has it."""
+    """The pipe to the IOC, for this process."""
 
     def __init__(self, fd, script_pid, script_fd, exe_path, write):
         # type: (int, int, int, str, Any) -> None
-        """Write by `write(fd, data)`, which is the system's."""
+        """Make the channel. `write(fd, data)` is the system's call that writes."""
         self.fd, self._write = fd, write
-        self.script_fd = script_fd  # what the script itself has it at
+        self.script_fd = script_fd  # the descriptor that the script's own process has
         self.script_pid = script_pid
         self.exe_path = exe_path
         self.identity = self._identify()
-        self.cut_short = False  # a message was given up between two frames
-        self.before = b"\n"  # the first frame: a wrapper may have printed something without an end
+        self.cut_short = False  # the last message was given up after its first frame
+        self.before = b"\n"  # ends the line that a wrapper of the interpreter may have printed
 
     def _identify(self):
         # type: () -> tuple[int, int]
@@ -31,7 +31,7 @@ class Channel:
 
     def is_open(self):
         # type: () -> bool
-        """Tell whether the descriptor is still ours: scripts that daemonise close them all."""
+        """Return whether the descriptor is still ours: a daemon closes all its descriptors."""
         try:
             return self._identify() == self.identity
         except OSError:

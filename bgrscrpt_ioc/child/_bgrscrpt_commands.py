@@ -1,7 +1,7 @@
-"""Receives what the IOC sends to a script's process after the order: JSON objects, one a line.
+"""Receives the commands that the IOC sends to a script's process: JSON objects, one a line.
 
-They come by the bootstrap's own pipe, which has brought the order. A thread reads it only when
-somebody needs the commands.
+The commands come by the pipe that has brought the order. A thread reads the pipe only if the script
+has a PV that needs the commands.
 """
 
 import _json  # imported because `json` is written in Python
@@ -19,7 +19,7 @@ CHUNK = 1 << 16
 
 
 class Decoder:
-    """The attributes of `json.JSONDecoder` that the scanner, written in C, needs."""
+    """The attributes of `json.JSONDecoder` that its scanner, which is written in C, needs."""
 
     strict = True
     object_hook = object_pairs_hook = array_hook = None
@@ -35,10 +35,10 @@ class Decoder:
 
 def commands_of(home, handlers):
     # type: (Any, dict[str, Callable[[dict], None]]) -> Any
-    """Return the pipe of this process, with these handlers. `home` is the module `bgrscrpt`."""
+    """Return the commands of this process, with these handlers; `home`: the module `bgrscrpt`."""
     if home._commands is None:
         return Commands(home._commands_fd, handlers)
-    home._commands.add(handlers)  # on Windows a thread has read it from the start
+    home._commands.add(handlers)  # on Windows, a thread reads the pipe from the start
     return home._commands
 
 
@@ -46,7 +46,7 @@ SCAN = _json.make_scanner(Decoder)  # pyright: ignore[reportArgumentType] - as `
 
 
 class Commands:
-    """The pipe. `handlers` has a function for each kind of command."""
+    """Reads commands from the pipe. `handlers` has a function for each kind of command."""
 
     def __init__(self, fd, handlers):
         # type: (int, dict[str, Callable[[dict], None]]) -> None
@@ -65,7 +65,7 @@ class Commands:
 
     def take_first(self, patience):
         # type: (float) -> None
-        """Take the line that the IOC writes at the start of each run."""
+        """Read and carry out the line that the IOC writes at the start of each run."""
         if self.identity is None:
             return
         deadline = monotonic() + patience
@@ -88,14 +88,14 @@ class Commands:
 
     def start(self):
         # type: () -> None
-        """Start a thread that takes what comes from now on; it ends with the script."""
+        """Start a thread that carries out later commands; the thread ends with the script."""
         if not self.has_thread and self.identity is not None:
             self.has_thread = True
             start_new_thread(self.run, ())
 
     def run(self):
         # type: () -> None
-        """Take what comes."""
+        """Carry out commands until the pipe ends."""
         while True:
             lines = self.unread.split(b"\n")
             self.unread = lines.pop()

@@ -1,7 +1,7 @@
 """Tells the IOC when an exception ends a thread or an asyncio task of the script.
 
-Python's hooks for that are chained, not replaced: everything is printed as usual, and a hook that
-the script sets has precedence. Imported only if a script imports `threading` or asyncio.
+This module chains Python's hooks and replaces none: everything is printed as usual, and a hook that
+the script sets has precedence. It is imported only if a script imports `threading` or asyncio.
 """
 
 import os
@@ -14,13 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any  # noqa: F401 - in type comments
 
-AT_ONCE = 10  # deaths that are sent at once; of further ones, one every `PACE` s
+AT_ONCE = 10  # deaths that are sent at once; after them, one every `PACE` s
 PACE = 0.2  # s
 WHO = 100  # characters of a thread's or a task's name
 
 
 class Teller:
-    """Sends deaths to the IOC, but not each of them if they are many."""
+    """Tells the IOC of deaths, at a limited rate."""
 
     def __init__(self):
         # type: () -> None
@@ -29,10 +29,10 @@ class Teller:
 
     def tell(self, who, error):
         # type: (str, BaseException) -> None
-        """Send who has died, and of what. A failure in here must not disturb the script."""
+        """Tell the IOC who died of which exception. A failure here never disturbs the script."""
         try:
             channel = bgrscrpt._channel
-            # Threads of a child are not those of the script.
+            # The threads of a child process are not those of the script.
             if channel is not None and os.getpid() == channel.script_pid and self.may_tell():
                 self.send(who, error, channel.exe_path)
         except Exception:  # noqa: BLE001, S110 - it is printed: all that is lost is the alarm
@@ -40,7 +40,7 @@ class Teller:
 
     def may_tell(self):
         # type: () -> bool
-        """Count a death; return True if it is to be sent."""
+        """Count a death, and return whether to send it."""
         now = monotonic()
         if self.free_at > now + AT_ONCE * PACE:
             self.untold += 1
@@ -106,7 +106,7 @@ def watch_tasks(module):
             original(self, context)
         finally:
             error = context.get("exception")
-            # A lost connection is no task, and normal for servers.
+            # A lost connection is not a task, and is normal for servers.
             if error is not None and "transport" not in context and "protocol" not in context:
                 _teller.tell(who_of(context), error)
 
@@ -115,7 +115,7 @@ def watch_tasks(module):
 
 def who_of(context):
     # type: (dict) -> str
-    """Return the name of what has died: `task Task-3`, or a callback."""
+    """Return the name of the task that has died, such as `task Task-3`, or of a callback."""
     task = context.get("task") or context.get("future")
     name = getattr(task, "get_name", None)
     return "task %s" % name() if name is not None else "a callback or future of asyncio"

@@ -1,4 +1,4 @@
-"""What the IOC is told of a PV that a script makes: its options, checked and in few words."""
+"""Checks the options of a PV that a script makes, and writes them as a message to the IOC."""
 
 import os
 
@@ -15,10 +15,10 @@ ALLOWED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
 
 def declared(name, kind, options, others):
     # type: (str, Any, dict, int) -> dict
-    """Return what the IOC is told of a PV; the script has so many others.
+    """Return the message to the IOC about a PV of a script that has `others` other PVs.
 
     Raises:
-        WrongValueError: it cannot be one of the script's.
+        WrongValueError: the script cannot have such a PV; the text says why.
     """
     base = os.environ.get("MYPVPREFIX", "") + os.environ.get("BGRSCRPT_NAME", "") + ":"
     room = LONGEST_NAME - len(base)
@@ -60,10 +60,10 @@ def declared(name, kind, options, others):
 
 def limit(key, value, kind):
     # type: (str, Any, Any) -> Any
-    """Return a limit as the IOC takes it.
+    """Return a limit as the IOC takes it; None: the PV has no such limit.
 
     Raises:
-        WrongValueError: it is none.
+        WrongValueError: the value is not a finite number, or the PV is not a number.
     """
     if value is None:
         return None
@@ -79,5 +79,5 @@ def limit(key, value, kind):
 
 def is_name(name):
     # type: (Any) -> bool
-    """Tell whether a name is one of letters that a PV's name may have."""
+    """Return whether a name has only the letters that a PV's name may have."""
     return type(name) is str and bool(name) and ALLOWED.issuperset(name)

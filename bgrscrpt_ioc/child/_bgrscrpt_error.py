@@ -21,7 +21,7 @@ WHOLE = 15000  # characters of a traceback: the PV TRACEBACK has 16000 bytes
 def cannot_open(script, error):
     """Return what `python script.py` prints for a file that cannot be opened.
 
-    For a package, the remedy.
+    For a package, the text also has the remedy.
     """
     text = "can't open file %r: [Errno %s] %s" % (script, error.errno, error.strerror)
     main = os.path.join(script, "__main__.py")
@@ -29,7 +29,7 @@ def cannot_open(script, error):
 
 
 def cut(text, size):
-    """Return a text of at most `size` characters: its middle is cut."""
+    """Return a text of at most `size` characters; a longer text loses its middle."""
     if len(text) <= size:
         return text
     mark = " ... (%d characters) ... " % (len(text) - size)
@@ -38,7 +38,7 @@ def cut(text, size):
 
 
 def without_ours(traceback):
-    """Remove our own frames from the outer end of a traceback, and those of a `path_map` within."""
+    """Return a traceback without our frames: those at its outer end, and those of a `path_map`."""
     while traceback is not None and traceback.tb_frame.f_code.co_filename in OURS:
         traceback = traceback.tb_next
     at = traceback
@@ -66,7 +66,7 @@ def summary(error, script):
 
 
 def first_line(error):
-    """Return an exception without `import traceback`: `ValueError: bad`."""
+    """Return the first line about an exception, such as `ValueError: bad`."""
     kind = type(error)
     name = kind.__qualname__
     if kind.__module__ not in ("__main__", "builtins"):
@@ -79,9 +79,9 @@ def first_line(error):
 
 
 def whole_traceback(error, standard_path):
-    """Return what Python prints, made by the standard `traceback`, not by a script's own."""
+    """Return the traceback that Python prints, by the standard library's `traceback`."""
     if isinstance(error, KeyboardInterrupt):
-        return frames_of(error)  # most are a STOP: nobody reads the traceback, but somebody waits
+        return frames_of(error)  # mostly a STOP: nobody reads the traceback, and a client waits
     path, sys.path = sys.path, standard_path
     try:
         return in_full(error)
@@ -92,7 +92,7 @@ def whole_traceback(error, standard_path):
 
 
 def in_full(error):
-    """Return what Python prints. It may raise, because it may import the script's own modules."""
+    """Return the traceback that Python prints. May raise what a module of the script raises."""
     import traceback
 
     lines = traceback.format_exception(type(error), error, error.__traceback__)
@@ -100,7 +100,7 @@ def in_full(error):
 
 
 def leave_no_frame(hook):
-    """Wrap `sys.excepthook` for its one call, so that the traceback begins in the script's file."""
+    """Wrap `sys.excepthook` once, so that the printed traceback begins in the script's file."""
 
     def excepthook(kind, error, traceback):
         sys.excepthook = hook

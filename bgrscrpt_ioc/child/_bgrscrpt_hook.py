@@ -1,15 +1,16 @@
 """Replaces `server_common.helpers.register_ioc_start`, whether or not there is a real module.
 
-It is a finder at the front of `sys.meta_path`, because scripts put their own paths at
-`sys.path[0]`. It also follows the script into children of `multiprocessing` that start a new
-interpreter. And it watches for threads and tasks that die, in scripts that import what starts them.
+The hook is a finder at the front of `sys.meta_path`, because scripts put their own paths at
+`sys.path[0]`. The hook also follows the script into children of `multiprocessing` that start a new
+interpreter. If a script imports `threading` or asyncio, the hook watches for threads and tasks that
+die.
 """
 
 import os
 import sys
 
-# The parts of `types` and `importlib`, without importing them: a script may have its own `types.py`
-# beside it, and it starts 3 ms sooner.
+# Parts of `types` and `importlib`, without an import of either: a script may have a `types.py` of
+# its own beside it, and this way the script starts 3 ms sooner.
 from _frozen_importlib import ModuleSpec, module_from_spec
 from _frozen_importlib_external import PathFinder
 
@@ -29,16 +30,15 @@ HELPERS = "server_common.helpers"
 REAL = "server_common._real_helpers"
 SPAWN = "multiprocessing.spawn"
 HERE = os.path.dirname(os.path.abspath(__file__))
-OURS = "_bgrscrpt_"  # our modules, which can be imported though they are on no path
+OURS = "_bgrscrpt_"  # our modules, which are on no path and can still be imported
 
 
 def install():
     # type: () -> None
-    """Put the finder first, once."""
+    """Put the finder in front of all others, once."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
-        # Modules that are loaded already. In a child, whose own children are followed too, all may
-        # be.
+        # Modules that are loaded already: all of them may be, in a child process.
         for name, loaded in LOADED.items():
             if name in sys.modules:
                 loaded(sys.modules[name])
@@ -46,7 +46,7 @@ def install():
 
 def find(name, path=None):
     # type: (str, Sequence[str] | None) -> ModuleSpec | None
-    """Ask all finders but ours: an editable install has one of its own."""
+    """Return the spec that the other finders have; an editable install has a finder of its own."""
     for finder in sys.meta_path:
         if not isinstance(finder, Finder) and hasattr(finder, "find_spec"):
             spec = finder.find_spec(name, path)
@@ -57,7 +57,7 @@ def find(name, path=None):
 
 def kit_package():
     # type: () -> list[str]
-    """Return the directory in which the kit has `server_common`, if it has one."""
+    """Return the directory of the kit that has `server_common`, if the kit has one."""
     for variable in ("KIT_ROOT", "EPICS_KIT_ROOT"):
         root = os.environ.get(variable, "")
         found = os.path.join(root, "ISIS", "inst_servers", "master", PACKAGE)
@@ -67,11 +67,11 @@ def kit_package():
 
 
 class Finder:
-    """Finds a few names, and no others."""
+    """Finds the modules that this hook replaces or watches, and no others."""
 
     def find_spec(self, name, path=None, target=None):  # noqa: ARG002 - importlib's signature
         # type: (str, Sequence[str] | None, object) -> ModuleSpec | None
-        """Find our `helpers`, a package for it if there is none, or a module in `LOADED`."""
+        """Return the spec of our `helpers`, of a package for it, or of a module in `LOADED`."""
         if name == HELPERS:
             return with_loader(ModuleSpec(HELPERS, None), HelpersLoader())
         if name == REAL:
@@ -92,14 +92,14 @@ def with_loader(spec, loader):
     # type: (ModuleSpec, Any) -> ModuleSpec
     """Return a spec with one of our loaders.
 
-    They do not inherit from a class that must be imported.
+    Our loaders inherit from no class, because the class would have to be imported.
     """
     spec.loader = loader
     return spec
 
 
 class Helpers(ModuleType):
-    """`server_common.helpers`: one name is ours; all others come from the real module when used."""
+    """`server_common.helpers`: one name is ours; the real module, loaded when used, has others."""
 
     def __getattr__(self, name):
         # type: (str) -> object
@@ -120,7 +120,7 @@ def load_real():
     # type: () -> ModuleType | None
     """Import the real `server_common.helpers`, if there is one, beside ours.
 
-    `import` does it, because it handles threads and modules that import each other.
+    The statement `import` does this, because it handles threads and circular imports.
     """
     if REAL not in sys.modules:
         spec = find(HELPERS, sys.modules[PACKAGE].__path__)
@@ -154,17 +154,17 @@ class HelpersLoader:
 
     def create_module(self, spec):
         # type: (ModuleSpec) -> ModuleType
-        """Make the module, which asks the real one for all other names."""
+        """Make the module, which takes all other names from the real module."""
         return Helpers(spec.name)
 
     def exec_module(self, module):
         # type: (ModuleType) -> None
-        """Give the module the one function that is ours."""
+        """Put our function into the module."""
         vars(module)["register_ioc_start"] = bgrscrpt._register_ioc_start
 
 
 class ThenLoader:
-    """Loads a module by its real loader, then calls a function, and leaves no trace of itself."""
+    """Loads a module by the module's own loader, then calls a function. Leaves no trace."""
 
     def __init__(self, real, loaded):
         # type: (Any, Callable[[Any], None]) -> None
@@ -176,7 +176,7 @@ class ThenLoader:
 
     def exec_module(self, module):
         # type: (Any) -> None
-        """Run the real module, and then our function for it."""
+        """Run the real module, then our function for the module."""
         module.__spec__.loader = module.__loader__ = self.real
         self.real.exec_module(module)
         self.loaded(module)
@@ -184,7 +184,7 @@ class ThenLoader:
 
 def watch_threads(module):
     # type: (Any) -> None
-    """Watch for threads that die."""
+    """Tell the IOC of threads that die."""
     import _bgrscrpt_death
 
     _bgrscrpt_death.watch_threads(module)
@@ -192,7 +192,7 @@ def watch_threads(module):
 
 def watch_tasks(module):
     # type: (Any) -> None
-    """Watch for asyncio tasks that die."""
+    """Tell the IOC of asyncio tasks that die."""
     import _bgrscrpt_death
 
     _bgrscrpt_death.watch_tasks(module)
@@ -200,7 +200,7 @@ def watch_tasks(module):
 
 def follow_children(module):
     # type: (Any) -> None
-    """Make `multiprocessing.spawn` send the hook with what each child is told."""
+    """Make `multiprocessing.spawn` send the hook to each child."""
     original = module.get_preparation_data
 
     def get_preparation_data(name):
@@ -214,11 +214,11 @@ LOADED = {
     SPAWN: follow_children,
     "threading": watch_threads,
     "asyncio.base_events": watch_tasks,
-}  # what is done with a module once it is loaded
+}  # the function to call after each module is loaded
 
 
 class Follow:
-    """Installs the hook when it is unpickled in a child. It is pickled as a call of `exec`."""
+    """Installs the hook in a child when the child unpickles it; pickled as a call of `exec`."""
 
     def __reduce__(self):
         # type: () -> tuple
@@ -238,7 +238,7 @@ class Follow:
 
 def follow(fd, script_pid, exe_path, path_map):
     # type: (int | None, int, str, Any) -> None
-    """Reach the script's channel, if it still lives, from a child with its own interpreter."""
+    """Open the script's channel in a child with an interpreter of its own, if the script lives."""
     install()
     import _bgrscrpt_stack
 
@@ -257,5 +257,5 @@ def follow(fd, script_pid, exe_path, path_map):
                 path = "/proc/%d/fd/%d" % (script_pid, fd)
                 ours = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            return  # the script is gone, or this is not Linux: the child runs without a channel
+            return  # the script has ended, or this is not Linux: the child runs without a channel
         bgrscrpt._open(ours, script_pid, fd, exe_path)

@@ -7,13 +7,13 @@ if TYPE_CHECKING:
 
 def fields(**values):
     # type: (Any) -> str
-    """Write an object with these fields."""
+    """Return these fields as a JSON object."""
     return encoded(values)
 
 
 def encoded(value):
     # type: (object) -> str
-    """Write any value; what JSON has no word for is written as a text."""
+    """Return any value as JSON; a value that JSON does not have becomes a text."""
     if isinstance(value, dict):
         items = ("%s:%s" % (quoted(str(key)), encoded(item)) for key, item in value.items())
         return "{%s}" % ",".join(items)
@@ -22,7 +22,7 @@ def encoded(value):
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
-        return int.__repr__(value)  # also of an IntEnum
+        return int.__repr__(value)  # an IntEnum, too
     if isinstance(value, float) and value - value == 0:  # JSON has no infinity
         return float.__repr__(value)
     return quoted(value if isinstance(value, str) else str(value))
@@ -30,9 +30,9 @@ def encoded(value):
 
 def quoted(text):
     # type: (str) -> str
-    """Write a JSON string in ASCII; `_json` would have to be loaded for it at every start."""
+    """Return a JSON string in ASCII, without `_json`, which would have to load at every start."""
     if _is_plain(text):
-        return '"' + text + '"'  # not %s, which asks a subclass how it shows itself
+        return '"' + text + '"'  # not %s, which would call a subclass's `__str__`
     return '"%s"' % "".join(each if _is_plain(each) else _escaped(each) for each in text)
 
 
@@ -43,7 +43,7 @@ def _is_plain(text):
 
 def _escaped(character):
     # type: (str) -> str
-    # By hand: "utf-16" would be imported, which cannot be when descriptors have run out.
+    # Not by the codec "utf-16": its import fails when descriptors have run out.
     code = ord(character)
     if code > 0xFFFF:
         code -= 0x10000

@@ -1,6 +1,6 @@
-"""What the PVs of a script say to the IOC: at once or, of each PV, the newest value soon.
+"""Sends the values of a script's PVs to the IOC: at once or, at a high rate, the newest value soon.
 
-A script may set a PV without end. Then its values are sent at a steady pace, and only the newest.
+A script may set a PV without pause. The outbox then sends the newest value, at a steady pace.
 """
 
 import os
@@ -12,49 +12,49 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any  # noqa: F401 - in type comments
 
-EVERY = 0.01  # s between two values of one PV, in the long run
-RATE = 16e6  # bytes a second of one PV, in the long run
-SOON = 0.005  # s to wait for room
-MANY = 1000  # values that are not sent before the script's user is told
+EVERY = 0.01  # s between two values of one PV, on average
+RATE = 16e6  # bytes a second of one PV, on average
+SOON = 0.005  # s to wait for room in the pipe
+MANY = 1000  # values that are lost before LOG says so
 TOO_FAST = (
     "the PV %s is set faster than values are shown (100 a second, arrays less often):"
     " clients see the newest value"
 )
-F_SETPIPE_SZ, ROOM = 1031, 1 << 20  # Linux: bytes that the channel holds once there are arrays
+F_SETPIPE_SZ, ROOM = 1031, 1 << 20  # Linux: bytes that the pipe holds if the script has array PVs
 
 
 class Outbox(Sender):
-    """Of one process. `home` is the module `bgrscrpt`, which has the channel."""
+    """The outbox of one process. `home` is the module `bgrscrpt`, which has the channel."""
 
     def __init__(self, home):
         # type: (Any) -> None
         super().__init__(self.try_to_send, EVERY)
         self.home = home
         self.free_at = {}  # type: dict[str, float]  # of each PV, as `Pace` has it
-        self.replaced = 0  # values that were not sent, for newer ones came
+        self.replaced = 0  # values that were not sent, because newer ones came
         self.is_flooded = False
-        self.is_sending = False  # the thread sends what has waited
+        self.is_sending = False  # the thread is sending what has waited
 
     @property
     def is_served(self):
         # type: () -> bool
-        """Whether this is the script's own process: of others nothing waits."""
+        """Whether this is the script's own process: in other processes nothing waits."""
         channel = self.home._channel
         return channel is not None and os.getpid() == channel.script_pid
 
     def widen(self):
         # type: () -> None
-        """Give the channel room for an array, where the system has the means."""
+        """Make the pipe large enough for an array, if the system can do that."""
         try:
             import fcntl
 
             fcntl.fcntl(self.home._channel.fd, F_SETPIPE_SZ, ROOM)
         except (ImportError, OSError, ValueError):
-            pass  # arrays take a little longer then
+            pass  # arrays then take a little longer
 
     def post(self, key, payload, mark=b"="):
         # type: (Any, str | bytes, bytes) -> None
-        """Send it now or, if there is no room, soon; of those with one key the newest."""
+        """Send a message now or, if there is no room, soon; of one key, only the newest waits."""
         if self.may_hold(payload, mark):
             try:
                 is_sent = self.sender is None and self.home._send(payload, 0.0, mark)
@@ -77,10 +77,10 @@ class Outbox(Sender):
 
     def may_hold(self, payload, mark):
         # type: (str | bytes, bytes) -> bool
-        """Lock this; if it cannot be, or nothing is to wait, send and return False."""
+        """Take the lock and return True; if a message must not wait, send it and return False."""
         home = self.home
         if not self.is_served:
-            home._send(payload, home._MOMENT, mark)  # who was forked may end without a word
+            home._send(payload, home._MOMENT, mark)  # a forked child may end without notice
             return False
         if not self.lock.acquire(timeout=home._MOMENT):  # in a signal handler
             home._send(payload, 0.0, mark)
@@ -89,7 +89,7 @@ class Outbox(Sender):
 
     def take(self, name, payload):
         # type: (str, bytes) -> bool
-        """Send the value or keep it for later; False if neither can be. With the lock held."""
+        """Send the value or keep it for later; False if neither is possible. Needs the lock."""
         if self.sender is None and self.is_due(name):
             if self.home._send(payload, 0.0, b"!"):
                 self.count(name, len(payload))
@@ -101,31 +101,31 @@ class Outbox(Sender):
                 self.hold("told", (self.complaint(TOO_FAST % name, is_error=False), b"="))
         is_held = self.hold(name, (payload, b"!"))
         if is_held and not self.is_sending:
-            # Not the other thread: it would wait for Python's lock, for as long as we are busy.
+            # This thread sends: another one would wait for Python's lock while this one is busy.
             self.send_what_waits(self.waiting)
         return is_held
 
     def is_due(self, key):
         # type: (Any) -> bool
-        """Tell whether a value of the PV may be sent: not if that was done too often lately."""
+        """Return whether the PV may send a value now: the rate of each PV is limited."""
         free_at = self.free_at.get(key)
         return free_at is None or free_at - monotonic() < BURST or self.is_over or self.is_hurried
 
     def count(self, name, size):
         # type: (str, int) -> None
-        """Take note that a value was sent."""
+        """Count a value that was sent, for the rate of its PV."""
         self.free_at[name] = max(self.free_at.get(name, 0.0), monotonic()) + EVERY + size / RATE
 
     def complaint(self, text, is_error=True):
         # type: (str, bool) -> str
-        """Return the message that says so."""
+        """Return the message to LOG that says how many values were lost."""
         return self.home._json(kind="complaint", text=text, is_error=is_error)
 
     # --- for Sender ------------------------------------------------------------------------------
 
     def send_what_waits(self, waiting):
         # type: (Any) -> None
-        """Send in their order, until one is not due or finds no room."""
+        """Send what waits in its order, until a value is not due or finds no room."""
         while waiting:
             key = next(iter(waiting))
             if not self.is_due(key) or not self.send(waiting[key]):
@@ -136,7 +136,7 @@ class Outbox(Sender):
 
     def try_to_send(self, item):
         # type: (tuple[str | bytes, bytes]) -> bool
-        """Send what has waited; False if there is no room."""
+        """Send one message that has waited; False if there is no room."""
         payload, mark = item
         home = self.home
         if not home._channel.is_open():
@@ -146,12 +146,12 @@ class Outbox(Sender):
 
     def taken_out(self):
         # type: () -> Any
-        """Return what the thread is to send now; the script's own thread sends nothing then."""
+        """Return what the thread is to send now; the script's own thread then sends nothing."""
         self.is_sending = True
         return super().taken_out()
 
     def put_back(self, waiting):
         # type: (Any) -> None
-        """Take what was not sent; the script's own thread may send again."""
+        """Take back what was not sent; from now on the script's own thread may send."""
         super().put_back(waiting)
         self.is_sending = False

@@ -1,6 +1,6 @@
-"""Sends later what cannot be sent now: of each kind the newest, by a thread that then ends.
+"""Sends messages that cannot be sent now: the newest of each kind, by a thread that then ends.
 
-Imported when a script first says something. No thread is there when the script forks.
+This module is imported when a script first sends a message. The thread ends before a fork.
 """
 
 from _thread import allocate_lock, start_new_thread
@@ -16,11 +16,11 @@ BURST = 2.0  # s
 
 
 class Sender:
-    """Keeps of each key the newest, and sends them every `every` s until nothing is left."""
+    """Keeps the newest message of each key, and sends all every `every` s until none is left."""
 
     def __init__(self, send, every):
         # type: (Callable[[Any], bool], float) -> None
-        """`send` returns False if there was no room: it is asked again."""
+        """Make a sender. It calls `send` again later if `send` returns False for want of room."""
         self.send, self.every = send, every
         self.waiting = {}  # type: dict[Hashable, Any]
         self.lock = allocate_lock()
@@ -30,7 +30,7 @@ class Sender:
 
     def hold(self, key, item):
         # type: (Hashable, Any) -> bool
-        """Keep it for the thread; False if there can be none. With the lock held."""
+        """Keep a message for the thread; False if no thread can run. Needs the lock."""
         if self.sender is None and not self.start():
             return False
         self.waiting[key] = item
@@ -38,7 +38,7 @@ class Sender:
 
     def start(self):
         # type: () -> bool
-        """Start the thread; False if the system or Python's end has no more threads."""
+        """Start the thread; False if the system has no more threads, or Python is ending."""
         import atexit
 
         sender = allocate_lock()
@@ -56,8 +56,8 @@ class Sender:
 
     def run(self, sender):
         # type: (Any) -> None
-        """Send what waits every `every` s, until nothing does; in a hurry without a pause."""
-        until = 0.0  # while there is hurry
+        """Send what waits every `every` s until nothing is left; without a pause if in a hurry."""
+        until = 0.0  # while somebody is in a hurry
         try:
             while True:
                 if monotonic() > until and self.hurry.acquire(timeout=self.every):
@@ -76,7 +76,7 @@ class Sender:
 
     def send_what_waits(self, waiting):
         # type: (dict[Hashable, Any]) -> None
-        """Send in their order, until there is no room; leave what was not sent."""
+        """Send what waits in its order, until there is no room; keep the rest."""
         for key in list(waiting):
             if not self.send(waiting[key]):
                 break
@@ -84,39 +84,39 @@ class Sender:
 
     def taken_out(self):
         # type: () -> dict[Hashable, Any]
-        """Return what the thread is to send now. With the lock held."""
+        """Return what the thread is to send now. Needs the lock."""
         waiting, self.waiting = self.waiting, {}
         return waiting
 
     def put_back(self, waiting):
         # type: (dict[Hashable, Any]) -> None
-        """Take what was not sent, before what has come meanwhile. With the lock held."""
+        """Put back what was not sent, in front of what has come since. Needs the lock."""
         if waiting:
             waiting.update(self.waiting)
             self.waiting = waiting
 
     def settle(self):
         # type: () -> None
-        """End the thread, with all sent: before a fork, of which Python warns if there is one."""
+        """Send everything and end the thread: Python warns about a fork while a thread runs."""
         sender = self.sender
         if sender is not None:
             try:  # noqa: SIM105 - contextlib is written in Python: scripts may have their own
                 self.hurry.release()
             except RuntimeError:
-                pass  # somebody else has
+                pass  # another caller has ended the thread
             if sender.acquire(timeout=PATIENCE):
                 sender.release()
-                sleep(0.001)  # the system's thread ends a little after Python's
+                sleep(0.001)  # the thread of the system ends a little after that of Python
 
     def end(self):
         # type: () -> None
-        """Send all at the script's end, and from then on at once."""
+        """Send everything at the script's end; later messages are sent at once."""
         self.is_over = True
         self.settle()
 
 
 class Pace(Sender):
-    """Sends of each kind the newest, not faster than the IOC shows it: a flood costs others.
+    """Sends the newest message of each kind, at most as fast as the IOC shows them.
 
     The first `BURST / every` messages are sent at once; most scripts never come here for more.
     """
@@ -131,7 +131,7 @@ class Pace(Sender):
         """Keep a message for the thread; False if it is to be sent now."""
         now = monotonic()
         free_at = max(self.free_at.get(kind, 0.0), now)
-        # While the thread is there all wait for it: what is sent now would overtake what it sends.
+        # While the thread runs, all messages go by it: one sent here would overtake the others.
         if self.is_over or (self.sender is None and free_at - now < BURST):
             self.free_at[kind] = free_at + self.every
             return False

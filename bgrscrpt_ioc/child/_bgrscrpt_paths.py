@@ -1,8 +1,8 @@
 r"""Makes Windows paths mean directories of this host, for scripts whose instance has a `path_map`.
 
-It is not imported without one. It changes only paths under a configured `C:\...`: `sys.path` keeps
-what the script puts there, and `open` and the functions of `os` pass all other paths on as they
-are.
+Without a `path_map`, this module is not imported. It changes only paths below a configured
+`C:\...`. `sys.path` keeps what the script puts there. `open` and the functions of `os` pass all
+other paths on unchanged.
 """
 
 import builtins
@@ -10,12 +10,12 @@ import io
 import os
 import sys
 
-TYPE_CHECKING = False  # `import typing` would take longer than all that is done here
+TYPE_CHECKING = False  # `import typing` would take longer than everything here
 if TYPE_CHECKING:
     from typing import Any  # noqa: F401 - in type comments
 
-# The functions of `os` that take paths, with the names of these parameters. Not `walk`: it calls
-# these functions, and returns the path that it was given.
+# The functions of `os` that take paths, with the names of their parameters. `walk` is not here: it
+# calls these functions, and returns the path that it was given.
 FUNCTIONS = {
     "path": "access chdir chflags chmod chown chroot getxattr lchflags lchmod lchown listdir"
     " listxattr lstat mkdir mkfifo mknod open pathconf readlink remove removexattr rmdir scandir"
@@ -39,18 +39,18 @@ def windows_parts(path):
     parts = []  # type: list[str]
     for part in path[3:].replace("\\", "/").split("/"):
         if part == "..":
-            del parts[-1:]  # as on Windows: by the text, and not above the drive
+            del parts[-1:]  # as on Windows: the text alone decides, and `..` stops at the drive
         elif part not in ("", "."):
             parts.append(part)
     return (path[:2], *parts)
 
 
 class PathMap:
-    """Directories of Windows, and the directories of this host for them."""
+    """Maps directories of Windows to directories of this host."""
 
     def __init__(self, pairs, start):
         # type: (list[tuple[str, str]], str) -> None
-        """Take `pairs` of both, and the directory in which the script starts."""
+        """Make a map of `pairs`; `directory` is the one in which the script starts."""
         self.start = start
         self.rules = []  # type: list[tuple[tuple[str, ...], str]]
         for windows, host in pairs:
@@ -93,7 +93,7 @@ class PathMap:
         plain = path if isinstance(path, (str, bytes)) else None
         if plain is None:
             if not hasattr(type(path), "__fspath__"):
-                return path  # a descriptor, None, or something that the function will refuse
+                return path  # a descriptor, None, or a value that the function refuses
             plain = os.fspath(path)
         text = plain if isinstance(plain, str) else os.fsdecode(plain)
         if ":" not in text:
@@ -114,10 +114,10 @@ def directory():
 
 
 class Mapped:
-    """A function that takes paths; ours are translated.
+    """A function that takes paths, and translates those of Windows.
 
-    It is an object and not a function: `pathlib` of 3.8 keeps `os.stat` in a class, where a
-    function would become a method.
+    This is an object and not a function, because `pathlib` of 3.8 keeps `os.stat` in a class, where
+    a function would become a method.
     """
 
     def __init__(self, function, names, module, paths):
@@ -131,7 +131,7 @@ class Mapped:
 
     def __call__(self, *args, **kwargs):
         # type: (object, object) -> object
-        """Call the function."""
+        """Call the function with translated paths."""
         translate = self._paths.translate
         count = len(self._names)
         for name in self._names:
@@ -143,7 +143,7 @@ class Mapped:
 
     def __reduce__(self):
         # type: () -> str
-        """Pickle it by name, as the function is pickled."""
+        """Return the name by which pickle finds the function."""
         return self.__name__
 
     def __repr__(self):
@@ -152,7 +152,7 @@ class Mapped:
 
 
 class EntryHook:
-    """A hook of `sys.path_hooks`: looks up our entries in the host's directories."""
+    """A hook of `sys.path_hooks`: finds modules of Windows directories on this host."""
 
     def __init__(self, paths):
         # type: (PathMap) -> None
@@ -160,7 +160,7 @@ class EntryHook:
 
     def __call__(self, entry):
         # type: (str) -> Any
-        """Return the finder of the host's directory, made by whichever hook makes it."""
+        """Return the finder of the host's directory, made by the hook for that directory."""
         path = self.paths.translate(entry)
         if path != entry:
             for hook in sys.path_hooks:
@@ -174,7 +174,7 @@ class EntryHook:
 
 def pairs_of(fields):
     # type: (list[str]) -> list[tuple[str, str]]
-    """Return pairs from the order's list, in which the host's directory follows that of Windows."""
+    """Return pairs of the order's list, which has each Windows directory before the host's."""
     return list(zip(fields[::2], fields[1::2]))  # noqa: B905 - `strict` is of 3.10
 
 
@@ -183,7 +183,7 @@ installed = None  # type: list[tuple[str, str]] | None # for child processes: _b
 
 def install(pairs):
     # type: (list[tuple[str, str]]) -> None
-    """Make all later imports, and `sys.path`, know these directories."""
+    """Make `sys.path`, `open` and the functions of `os` know these directories from now on."""
     global installed  # noqa: PLW0603 - a process has one map
     if installed is not None:
         return

@@ -1,6 +1,6 @@
-"""Sets up the script's process: its pipes, signals, limits, and its end when the IOC ends.
+"""Sets up the script's process: pipes, signals and limits, and that it ends when the IOC ends.
 
-It imports no module that is written in Python: a script may have its own `signal.py` beside it.
+This file imports no module written in Python: a script may have a `signal.py` of its own beside it.
 """
 
 import _signal  # pyright: ignore[reportMissingImports] - `signal` without its imports
@@ -8,15 +8,15 @@ import os
 import sys
 
 WINDOWS = os.name == "nt"
-# The descriptors of the channel and of the commands. Scripts expect the low numbers for their own.
+# Descriptors of the channel and of the commands. Scripts expect to get the low numbers themselves.
 CHANNEL_AT, COMMANDS_AT = 200, 201
-STACKS_SIGNAL = 54  # a real-time signal, by its number, because libcs differ in SIGRTMIN
+STACKS_SIGNAL = 54  # a real-time signal, as a number, because libcs differ in SIGRTMIN
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
 
 
 def confine(cgroup, limits):
-    """Enter the cgroup, and set the limits that the IOC wants; report what fails."""
+    """Enter the cgroup and set the limits of the order. Print a message about each that fails."""
     if WINDOWS:
         return  # it is in a job, which enforces them
     if cgroup:
@@ -33,7 +33,7 @@ def confine(cgroup, limits):
 
 
 def limit(name, number):
-    """Set one limit: the chance to be killed for memory, the niceness, or a resource limit."""
+    """Set one limit: the OOM score, the niceness, or a resource limit."""
     if name == "oom":
         with open("/proc/self/oom_score_adj", "rb+", 0) as file:
             file.write(b"%d" % min(1000, int(file.read()) + number))
@@ -42,7 +42,7 @@ def limit(name, number):
     else:
         import resource
 
-        del sys.modules["resource"]  # a script may have its own `resource.py` beside it
+        del sys.modules["resource"]  # a script may have a `resource.py` of its own beside it
         which = getattr(resource, "RLIMIT_" + name)
         hard = resource.getrlimit(which)[1]
         number = number if hard == resource.RLIM_INFINITY else min(number, hard)
@@ -50,12 +50,12 @@ def limit(name, number):
 
 
 def tell(text):
-    """Print a message among the script's own output."""
+    """Print a message into the script's output."""
     os.write(2, ("bgrscrpt-ioc: %s\n" % text).encode("utf-8", "backslashreplace"))
 
 
 def take_pipes():
-    """Keep the pipes of stdout and stdin for us; join stdout to stderr; put stdin at EOF."""
+    """Keep the pipes of stdout and stdin for the IOC; join stdout to stderr; set stdin to EOF."""
     if WINDOWS:
         return windows().take_pipes()
     channel, commands = set_apart(1, CHANNEL_AT), set_apart(0, COMMANDS_AT)
@@ -68,7 +68,7 @@ def take_pipes():
 
 
 def set_apart(fd, where):
-    """Return another descriptor of the same pipe, with a number that scripts do not expect."""
+    """Return a second descriptor of a pipe, with a number that scripts do not expect."""
     try:
         return os.dup2(fd, where, inheritable=False)
     except OSError:
@@ -76,7 +76,7 @@ def set_apart(fd, where):
 
 
 def for_children(channel):
-    """Return by what a child process finds the channel."""
+    """Return the number by which a child process finds the channel."""
     if WINDOWS:
         return windows().for_children(channel)
     return channel
@@ -85,7 +85,7 @@ def for_children(channel):
 def die_with_the_ioc():
     """Ask the kernel to send SIGKILL when the IOC dies.
 
-    Without that the guardian process does it.
+    If the kernel cannot, the guardian process kills the script.
     """
     if WINDOWS:
         return  # it is in a job, which ends with the IOC
@@ -103,23 +103,23 @@ def call_libc(name, *arguments):
         libc = _ctypes.dlopen(None, 0)  # pyright: ignore[reportArgumentType] - of our own process
         return _ctypes.call_function(_ctypes.dlsym(libc, name), arguments)
     except (ImportError, AttributeError, OSError):
-        return -1  # this is not Linux, or a Python without ctypes
+        return -1  # not Linux, or a Python without ctypes
 
 
 def call_process(name):
-    """Set the name of this process in `top`, `ps -o comm` and the kernel's log: 15 bytes of it."""
+    """Set the name of this process in `top`, `ps -o comm` and the kernel's log, to 15 bytes."""
     if WINDOWS:
         return  # the task manager shows only the program
     try:
         with open("/proc/self/comm", "wb", 0) as file:
             file.write(os.fsencode(name)[:15])
     except OSError:
-        pass  # not Linux: the name stays python
+        pass  # not Linux: the process is still named python
 
 
 def reset_signals():
-    """Set default handlers for the script, and block no signal, however the IOC was started."""
-    # Ignored by Python itself.
+    """Set the default handlers and block no signal, however the IOC was started."""
+    # Python itself ignores these.
     kept = {getattr(_signal, name, None) for name in ("SIGPIPE", "SIGXFSZ")}
     kept.add(STACKS_SIGNAL)
     for number in range(1, _signal.NSIG):

@@ -1,6 +1,7 @@
-"""Puts of clients to the PVs of a script: `on_put` is called, and the IOC hears the result.
+"""Carries out clients' puts to the PVs of a script: calls `on_put`, and tells the IOC the result.
 
-Imported with the first PV that is writable or kept. One thread takes the puts in their order.
+This module is imported with the first PV that is writable or kept. One thread takes the puts, in
+their order.
 """
 
 import sys
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0  # s to wait for the values that the IOC has kept
 FOREVER = 1e6  # s; a lock accepts no infinity
-# Seconds to wait for a lock at once. On Windows a stop gets through only between two waits.
+# Seconds of one wait for a lock. On Windows, a stop takes effect only between two waits.
 SLICE = 0.1 if sys.platform == "win32" else FOREVER
-LONGEST = 200  # characters of an exception in what a client is told
+LONGEST = 200  # characters of an exception in the answer to a client
 
 
 class WritablePv(Pv):
@@ -33,7 +34,7 @@ class WritablePv(Pv):
         self._loop = asyncio._get_running_loop() if asyncio is not None else None
         self._guard = allocate_lock()
         self._waiters = []  # type: list[Any]
-        self._is_news = False  # a put has come for which nobody has waited
+        self._is_news = False  # whether a put has come since the last `wait`
         # Puts that wait for the one before. Two threads take them: ours, and that of the loop.
         self._later = []  # type: list[tuple[Any, Any]]
         self._is_busy = False  # one of the threads is taking them
@@ -41,7 +42,7 @@ class WritablePv(Pv):
 
     def wait(self, timeout=None):
         # type: (float | None) -> bool
-        """Wait until a client has put a value since the last call; False: not in `timeout` s."""
+        """Wait until a client has put a value since the last call; False after `timeout` s."""
         lock = allocate_lock()
         lock.acquire()
         with self._guard:
@@ -63,7 +64,7 @@ class WritablePv(Pv):
 
     def _take_put(self, value, ended):
         # type: (Any, Callable[[str, bool], None]) -> None
-        """Take a put; `ended` gets "" or why it failed, and whether the value is the PV's."""
+        """Carry out a put; call `ended` with the error, or "", and whether the PV has the value."""
         with self._guard:
             self._later.append((value, ended))
             if self._is_busy:
@@ -85,7 +86,7 @@ class WritablePv(Pv):
 
     def _take_one(self, value, ended):
         # type: (Any, Callable[[str, bool], None]) -> bool
-        """Take a put, and tell whether its coroutine goes on."""
+        """Carry out a put, and return whether its coroutine goes on."""
         before = self._value
         try:
             value = self._value = self._type.put(value)
@@ -101,7 +102,7 @@ class WritablePv(Pv):
 
     def _begin(self, result, value, before, ended):
         # type: (Any, Any, Any, Any) -> None
-        """Run a coroutine in the loop in which the PV was made."""
+        """Start a coroutine in the loop in which the PV was made."""
         loop = self._loop
         if loop is None or loop.is_closed():
             close = getattr(result, "close", None)
@@ -155,7 +156,7 @@ class WritablePv(Pv):
         ended(errors.cut(errors.first_line(error), LONGEST), False)
         trace = error.__traceback__
         if trace is not None and trace.tb_frame.f_code is WritablePv._take_one.__code__:
-            error.__traceback__ = trace.tb_next  # a coroutine's traceback has no frame of ours
+            error.__traceback__ = trace.tb_next  # the traceback of a coroutine has no frame of ours
         path = self._pvs.home._standard_path or sys.path
         text = "on_put of the PV %s failed:\n%s" % (
             self._name,
@@ -165,7 +166,7 @@ class WritablePv(Pv):
 
 
 class Puts:
-    """Receives what the IOC sends to the script's PVs."""
+    """Receives the IOC's messages to the script's PVs."""
 
     def __init__(self, pvs):
         # type: (Any) -> None
@@ -181,17 +182,17 @@ class Puts:
 
     def start(self):
         # type: () -> None
-        """Take puts from now on."""
+        """Receive puts from now on."""
         self.commands.start()
 
     def take_kept(self, command):
         # type: (dict) -> None
-        """Take the values that the IOC has kept from earlier runs."""
+        """Receive the values that the IOC has kept from earlier runs."""
         self.values = dict(command["values"])
 
     def kept(self, name, kind, initial):
         # type: (str, Any, tuple[Any, bytes]) -> tuple[Any, bytes]
-        """Return the value that was kept, or the initial one if none fits."""
+        """Return the kept value of a PV, or the initial value if no kept value fits."""
         if name in self.values:
             try:
                 return kind.take(kind.put(self.values[name]))
@@ -201,7 +202,7 @@ class Puts:
 
     def take_put(self, command):
         # type: (dict) -> None
-        """Pass a put of a client to its PV."""
+        """Pass a client's put to its PV."""
         number, pvs = command["number"], self.pvs
         pv = pvs.by_name.get(command["pv"])
 

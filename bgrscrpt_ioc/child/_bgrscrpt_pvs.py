@@ -1,7 +1,7 @@
-"""The PVs that a script makes by `bgrscrpt.pv`, as its own process has them.
+"""The PVs that a script makes by `bgrscrpt.pv`, in the script's process.
 
-Imported at the first call of `pv`. The IOC serves the PVs; here is what the script's side of them
-needs; _bgrscrpt_outbox.py sends the values.
+This module is imported at the first call of `pv`. The IOC serves the PVs. `_bgrscrpt_outbox.py`
+sends their values to the IOC.
 """
 
 from _thread import RLock
@@ -27,13 +27,13 @@ class Pv:
     @property
     def name(self):
         # type: () -> str
-        """The name, as `pv` was given it."""
+        """The name that `pv` was given."""
         return self._name
 
     @property
     def value(self):
         # type: () -> Any
-        """The value: the last one that was set or, of a writable PV, put by a client."""
+        """The newest value, which the script has set or a client has put."""
         return self._value
 
     def set(self, value, severity=None):
@@ -41,9 +41,9 @@ class Pv:
         """Give the PV a value; clients see it at once.
 
         Args:
-            value: of the type of the first one.
-            severity: of its alarm: 0 to 3, or "NO_ALARM", "MINOR", "MAJOR", "INVALID". None: as
-                `alarm_low` and `alarm_high` say.
+            value: of the same type as the initial value.
+            severity: severity of the alarm: 0 to 3, or "NO_ALARM", "MINOR", "MAJOR", "INVALID".
+                None: `alarm_low` and `alarm_high` decide.
         """
         self._pvs.set(self, value, severity)
 
@@ -53,18 +53,18 @@ class Pv:
 
 
 class Anything:
-    """The type of a PV that works in the script alone, for its first value fits no PV."""
+    """The type of a PV that works in the script alone, because its initial value fits no PV."""
 
     name = ""
 
     def take(self, value):
         # type: (Any) -> tuple[Any, bytes]
-        """Return the value."""
+        """Return the value unchanged."""
         return value, b""
 
 
 class Pvs:
-    """All of one process. `home` is the module `bgrscrpt`, which has the channel."""
+    """All PVs of one process. `home` is the module `bgrscrpt`, which has the channel."""
 
     def __init__(self, home):
         # type: (Any) -> None
@@ -77,17 +77,17 @@ class Pvs:
 
     def forked(self):
         # type: () -> None
-        """In a forked child: the threads and what waits are the parent's."""
+        """Begin anew in a forked child: the threads and the waiting messages are the parent's."""
         self.making = RLock()  # a signal handler may make a PV while its thread makes another
         self.outbox = Outbox(self.home)
 
     def go(self):
         # type: () -> None
-        """The script begins: take kept values and puts for PVs that were made ahead of it."""
+        """Receive kept values and puts for the PVs that were made before the script began."""
         self.puts = None
         for name, options in self.options.items():
             pv = self.by_name[name]
-            if options["keep"] and pv._value is self.first[name]:  # else it was set since
+            if options["keep"] and pv._value is self.first[name]:  # otherwise it was set since
                 value, data = self.listener().kept(name, pv._type, (pv._value, b""))
                 if data:
                     pv._value = value
@@ -99,7 +99,7 @@ class Pvs:
 
     def make(self, options):
         # type: (dict) -> Pv
-        """Return the PV of that name, which is made if there is none."""
+        """Return the PV of that name; make the PV if there is none."""
         with self.making:
             return self._make(options)
 
@@ -135,7 +135,7 @@ class Pvs:
 
     def handle(self, name, kind, value, options):
         # type: (str, Any, Any, dict) -> Pv
-        """Return the handle."""
+        """Return a new handle of a PV."""
         if not options["writable"]:
             return Pv(self, name, kind, value)
         puts = self.home._ours("_bgrscrpt_puts")
@@ -143,7 +143,7 @@ class Pvs:
 
     def listener(self):
         # type: () -> Any
-        """Return who hears what the IOC says."""
+        """Return the object that receives the IOC's messages."""
         if self.puts is None:
             self.puts = self.home._ours("_bgrscrpt_puts").Puts(self)
         return self.puts
@@ -152,7 +152,7 @@ class Pvs:
 
     def set(self, pv, value, severity):
         # type: (Pv, Any, Any) -> None
-        """Take a value, and send it if the PV is served."""
+        """Keep a value, and send it if the IOC serves the PV."""
         try:
             pv._value, data = pv._type.take(value)
             mark = b"" if severity is None else b"/%d" % severity_of(severity)
@@ -170,7 +170,7 @@ class Pvs:
 
     def refuse(self, pv, value, why):
         # type: (Pv, Any, str) -> None
-        """Say, once for each PV and type of value, that the PV keeps its value."""
+        """Complain, once for each PV and type of value, that the PV keeps its old value."""
         refused = self.home._refused
         name = shown(pv._name)
         key = name, type(value).__name__
@@ -180,7 +180,7 @@ class Pvs:
 
     def complain(self, text):
         # type: (str) -> None
-        """Tell the script's user: in LOG and ERROR or, without an IOC, on stderr."""
+        """Show a complaint to the user: in LOG and ERROR or, without an IOC, on stderr."""
         if self.outbox.is_served:
             self.outbox.post(("told", text), self.outbox.complaint(text))
         else:
@@ -192,7 +192,7 @@ def severity_of(severity):
     """Return the number of a severity.
 
     Raises:
-        WrongValueError: there is no such.
+        WrongValueError: there is no such severity.
     """
     if isinstance(severity, str):
         if severity.upper() in SEVERITIES:
@@ -204,13 +204,13 @@ def severity_of(severity):
 
 def reason(error):
     # type: (Exception) -> str
-    """Say what is wrong; of an odd object only what it raised."""
+    """Return what is wrong with a value; for an odd object, the type of its exception."""
     return str(error) if isinstance(error, WrongValueError) else type(error).__name__
 
 
 def brief(value):
     # type: (Any) -> str
-    """Show a value in a message, however long it is."""
+    """Return a value as a short text for a message."""
     if isinstance(value, (str, int, float)):
         text = repr(value)
         return text if len(text) <= 40 else text[:37] + "..."
@@ -219,7 +219,7 @@ def brief(value):
 
 def shown(name):
     # type: (Any) -> str
-    """Show a name in a message."""
+    """Return a name as a short text for a message."""
     if type(name) is str:
         return name if is_name(name) and len(name) <= LONGEST_NAME else brief(name)
     return "whose name is " + brief(name)
@@ -227,7 +227,7 @@ def shown(name):
 
 def is_like(options, others):
     # type: (dict, dict) -> bool
-    """Tell whether a PV is made in the same way."""
+    """Return whether two calls of `pv` make the same PV."""
     try:
         return bool(options == others)
     except Exception:  # noqa: BLE001 - an odd object may raise anything

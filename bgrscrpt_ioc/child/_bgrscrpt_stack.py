@@ -1,21 +1,21 @@
-"""Lets the IOC get the stacks of this interpreter's threads, whatever they do, even in C code.
+"""Lets the IOC read the stacks of this interpreter's threads, even if these threads run C code.
 
 The IOC sends a signal. faulthandler, which is written in C, then writes the stacks of all threads
-to a file in memory, which the IOC opens through /proc. Neither waits for the other.
+to a file in memory. The IOC opens the file through /proc. Neither side waits for the other.
 """
 
 import os
 
 from _bgrscrpt_process import STACKS_SIGNAL, call_libc
 
-NAME = "bgrscrpt-stacks"  # name by which the IOC finds the file among the descriptors
-STACKS_AT = 202  # its descriptor: scripts expect the low numbers for their own
+NAME = "bgrscrpt-stacks"  # name by which the IOC finds the file among the process's descriptors
+STACKS_AT = 202  # descriptor of the file: scripts expect to get the low numbers themselves
 MFD_CLOEXEC = 1
 
 
 def listen():
     # type: () -> None
-    """Write the stacks of all threads whenever the IOC asks, if that is possible here.
+    """Have faulthandler write the stacks of all threads when the IOC asks, if it can here.
 
     A system call that the signal interrupts is resumed, if the kernel can do that (SA_RESTART).
     """
@@ -25,12 +25,12 @@ def listen():
         file = open_file()
         faulthandler.register(STACKS_SIGNAL, file=file, all_threads=True, chain=False)
     except (AttributeError, OSError, ValueError, RuntimeError):
-        pass  # Windows; no such signal; no memory, or no descriptor
+        pass  # Windows, no such signal, no memory, or no descriptor
 
 
 def open_file():
     # type: () -> int
-    """Make the file, opened so that all is written at its end: the IOC empties it."""
+    """Make the file in memory, in append mode, because the IOC empties the file."""
     if hasattr(os, "memfd_create"):
         made = os.memfd_create(NAME, MFD_CLOEXEC)
     else:  # a Python that was built for an old libc, as conda's are

@@ -1,6 +1,7 @@
-"""An interpreter in standby: it checks the script, imports the modules of `preload`, and then runs.
+"""An interpreter in standby: checks the script, imports the modules of `preload`, then runs.
 
-The IOC sends it single bytes by the pipe that has brought the order. At EOF it ends.
+The IOC sends single bytes as commands, by the pipe that has brought the order. At EOF the
+interpreter ends.
 """
 
 import os
@@ -17,14 +18,14 @@ COOKIE = "BGRSCRPT_RUN"
 
 
 class Standby:
-    """This interpreter, until it runs the script."""
+    """This interpreter, until the script begins."""
 
     def __init__(self, commands, preload):
         # type: (int, list[str]) -> None
-        """Take commands from the descriptor `commands`. `preload` has the modules to import."""
+        """Read commands from the descriptor `commands`. `preload`: names of modules to import."""
         self.commands, self.preload = commands, preload
         self.has_imported = False
-        # Processes that it starts are the run's. Its own cookie in /proc stays that of standby.
+        # Processes that this one starts belong to the run. /proc keeps showing standby's cookie.
         head, _, run = os.environ.get(COOKIE, "").rpartition("/~")
         if head:
             os.environ[COOKIE] = head + "/" + run
@@ -35,7 +36,7 @@ class Standby:
 
         Args:
             check: returns what is wrong with the script on disk, or "".
-            reset_signals: sets the signals for the script, and for what is imported for it.
+            reset_signals: sets the signals for the script and for the modules of `preload`.
         """
         while True:
             told = os.read(self.commands, 1)
@@ -48,14 +49,14 @@ class Standby:
             elif told == KEPT:
                 bgrscrpt._kept_line = self.read_line()
             elif told == GO:
-                bgrscrpt._kept_line = b""  # the run is told the values of now
+                bgrscrpt._kept_line = b""  # the run gets the values that are kept now
                 break
             else:
                 os._exit(0)
 
     def read_line(self):
         # type: () -> bytes
-        """Read a line that has its length in a line before it."""
+        """Return a line; its length is in the line before it."""
         length = b""
         while not length.endswith(b"\n"):
             length += os.read(self.commands, 1) or os._exit(0)
@@ -66,7 +67,7 @@ class Standby:
 
     def import_ahead(self):
         # type: () -> None
-        """Import the modules, and report which failed: the script may need none of them."""
+        """Import the modules. Report those that fail, and go on: the script may not need them."""
         self.has_imported = True
         problems = []
         for name in self.preload:
@@ -81,10 +82,11 @@ class Standby:
 
 def spare_the_end():
     # type: () -> None
-    """Keep the garbage collector from the modules: a RESTART waits for the end of the old run.
+    """Keep the garbage collector from these modules, so that the script ends sooner.
 
-    Of that end the collector takes the most (with matplotlib 60 ms of 70). What the script leaves
-    in globals of these modules is then not collected. Files are flushed, so that no data is lost.
+    A RESTART waits for the end of the old run, and the collector takes most of that time (with
+    matplotlib, 60 ms of 70). The price: objects that the script leaves in globals of these modules
+    are not collected. Their files are flushed, so no data is lost.
     """
     import _io
     import atexit
@@ -104,7 +106,7 @@ def spare_the_end():
             try:  # noqa: SIM105 - contextlib is written in Python: scripts may have their own
                 file.flush()
             except (OSError, ValueError):
-                pass  # it is closed, or its disk is full, as Python too would find too late
+                pass  # it is closed, or its disk is full: Python would notice too late as well
 
     atexit.register(flush)
     gc.freeze()

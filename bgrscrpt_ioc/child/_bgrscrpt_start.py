@@ -1,7 +1,7 @@
-"""What the bootstrap does before the script and after it, so that it runs as in `python script.py`.
+"""Prepares the process before the script and reports after it: all runs as in `python script.py`.
 
-It imports no module that is written in Python: a script may have its own `signal.py` or `types.py`
-beside it, and every millisecond delays the user.
+This file imports no module that is written in Python, because a script may have a `signal.py` or
+`types.py` of its own beside it, and because each millisecond delays the user.
 """
 
 import os
@@ -26,7 +26,7 @@ CANNOT_RUN = 2  # exit code, as for `python no_such_file.py`
 
 
 def read_order():
-    """Read the order, but not what may follow it. `process/order.py` of the IOC writes it."""
+    """Read the order, and nothing behind it. The IOC's `process/order.py` writes the order."""
     length = b""
     while not length.endswith(b"\0"):
         length += take(1)
@@ -37,7 +37,7 @@ def read_order():
 
 
 def take(size):
-    """Read from the IOC; end if the IOC has gone, or wants no script."""
+    """Read from the IOC. End the process if the IOC has gone or needs no script."""
     data = os.read(0, size)
     if not data:
         sys.exit(0)
@@ -45,7 +45,7 @@ def take(size):
 
 
 def fields_of(order):
-    """Return the parts of the order: mode, script, place, limits, then arguments and paths."""
+    """Return the parts of the order: mode, script, place and limits, then arguments and paths."""
     fields = [os.fsdecode(item) for item in order[:-1].split(b"\0")]
     lists = []
     at = 4
@@ -57,7 +57,7 @@ def fields_of(order):
 
 
 def sha256(data):
-    """Return the hash without OpenSSL, whose import takes longer than to compile the script."""
+    """Return the SHA-256 without OpenSSL: its import takes longer than to compile the script."""
     try:
         if sys.version_info < (3, 12):
             from _sha256 import sha256 as new
@@ -86,15 +86,15 @@ def read_script(script):
 
     Refuse a FIFO, socket or device, from which a read may never return.
     """
-    kind = os.stat(script).st_mode & 0o170000  # stat.S_IFMT, without importing it
-    if kind not in (0o100000, 0o040000):  # for a directory `open` says what it is
+    kind = os.stat(script).st_mode & 0o170000  # stat.S_IFMT, without an import
+    if kind not in (0o100000, 0o040000):  # for a directory, `open` raises a good message
         raise OSError(22, "is a FIFO, a socket or a device, not a file")
     with open(script, "rb") as file:
         return file.read()
 
 
 def compiled(script, source=None):
-    """Compile the script, and read it if its source is not given; return the code and source."""
+    """Compile the script and return its code and source; read the source if it is not given."""
     if source is None:
         source = read_script(script)
     reason = no_script(source, script)
@@ -104,7 +104,7 @@ def compiled(script, source=None):
 
 
 def no_script(source, script):
-    """Return why a file is no script, with the remedy, if Python's compiler has no good message."""
+    """Return why a file is no script, and the remedy; "": the compiler's message is good."""
     if source[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "the file is UTF-16, which Python cannot read: save it as UTF-8"
     if b"\0" in source and b"PK\5\6" in source[-(1 << 16) :]:
@@ -117,9 +117,9 @@ class Start:
     """The start of one script, from the order to its first line, and its end."""
 
     def __init__(self, standard_path):
-        """Read the order. `standard_path` is `sys.path` as the interpreter has made it."""
+        """Read the order. `standard_path`: the value of `sys.path` when the interpreter started."""
         self.standard_path = standard_path
-        self.checked = None  # code and source, if a check has compiled them
+        self.checked = None  # code and source, if a check has compiled the script
         try:
             self.mode, self.script, self.cgroup, self.limits, *lists = fields_of(read_order())
             self.args, self.search_path, self.preload, self.path_map = lists
@@ -128,11 +128,11 @@ class Start:
             raise SystemExit(CANNOT_RUN) from error
 
     def begin(self):
-        """Set everything up, and wait if the order says so; return the script's code."""
+        """Set the process up, wait if the order says so, and return the script's code."""
         die_with_the_ioc()
         standby, name = None, os.environ.get("BGRSCRPT_NAME", "bgrscrpt")
         call_process("~" + name if self.mode == "standby" else name)
-        channel, commands = take_pipes()  # the IOC sees by the channel whether it waits
+        channel, commands = take_pipes()  # the channel tells the IOC that this process waits
         if self.mode == "standby":
             standby = bgrscrpt._ours("_bgrscrpt_standby").Standby(commands, self.preload)
         bgrscrpt._open(channel, os.getpid(), for_children(channel), self.script)
@@ -143,7 +143,7 @@ class Start:
             paths.install(paths.pairs_of(self.path_map))
         __import__("faulthandler").enable()
         sys.argv = [self.script, *self.args]
-        # A script that runs itself again by these arguments runs the script.
+        # A script that starts itself again by these arguments starts the script, not the bootstrap.
         if hasattr(sys, "orig_argv"):
             sys.orig_argv = [sys.orig_argv[0], "-u", *sys.argv]
         sys.path[:0] = [os.path.dirname(os.path.realpath(self.script)), *self.search_path]
@@ -152,10 +152,10 @@ class Start:
             standby.wait(self.check, reset_signals)
             call_process(name)
             if standby.has_imported:
-                # Made anew: the script's own objects are collected at its end.
+                # A new `__main__`: at the end, Python collects the script's own objects.
                 make_main(self.script)
-        bgrscrpt._commands_fd = commands  # not before, because the standby uses the same pipe
-        if bgrscrpt._pvs is not None:  # a module that was imported ahead has made some
+        bgrscrpt._commands_fd = commands  # not earlier, because the standby uses the same pipe
+        if bgrscrpt._pvs is not None:  # a module of `preload` has made PVs
             bgrscrpt._pvs.go()
         obey()
         confine(self.cgroup, self.limits)
@@ -171,13 +171,13 @@ class Start:
             ),
             patience=1.0,
         )
-        # Otherwise a module may have set handlers by now.
+        # Otherwise a module of `preload` may have set handlers.
         if standby is None or not standby.has_imported:
             reset_signals()
         return code
 
     def check(self):
-        """Return what keeps the script on disk from running, or ""."""
+        """Return why the script on disk cannot run, or "" if it can."""
         try:
             self.checked = compiled(self.script)
         except OSError as error:
@@ -189,7 +189,7 @@ class Start:
     def open_script(self):
         """Read and compile the script.
 
-        If it cannot be read, this ends as `python script.py` does.
+        If the file cannot be read, the process ends as `python script.py` does.
         """
         try:
             source = read_script(self.script)
@@ -199,18 +199,18 @@ class Start:
             os.write(2, ("%s: %s\n" % (sys.executable, text)).encode("utf-8", "backslashreplace"))
             raise SystemExit(CANNOT_RUN) from error
         if self.checked is not None and self.checked[1] == source:
-            return self.checked  # compiled once, so that its warnings are printed once
+            return self.checked  # compiled only once, so that warnings are printed only once
         return compiled(self.script, source)
 
     def report(self, error):
-        """Tell the IOC how the script ended, if it did not just exit with a code."""
+        """Tell the IOC of the exception that has ended the script, unless it is a plain exit."""
         error.__traceback__ = without_ours(error.__traceback__)
         if not isinstance(error, SystemExit):
             sys.excepthook = leave_no_frame(getattr(sys, "excepthook", sys.__excepthook__))
         elif error.code is None or isinstance(error.code, int):
             return
         if bgrscrpt._channel is None or os.getpid() != bgrscrpt._channel.script_pid:
-            return  # a forked child that has left the script: the script itself still runs
+            return  # this is a forked child: the script itself still runs
         bgrscrpt._send(
             bgrscrpt._json(
                 kind="failed",

@@ -1,6 +1,6 @@
-"""The types of PVs that a script may make: the values of each, and how a value is encoded.
+"""The types of PVs that a script may make: which values each takes, and how a value is encoded.
 
-A value is sent as bytes in which `escaped` leaves no newline, because the channel's frames are
+A value is sent as bytes. `escaped` removes newlines from them, because the channel's frames are
 lines.
 """
 
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable  # noqa: F401 - in type comments, as Any
     from typing import Any  # noqa: F401
 
-MAX_ELEMENTS = 100000  # of an array
-MAX_TEXT = 4096  # bytes of a text, its NUL included
-MAX_CHOICES, LONGEST_CHOICE = 16, 25  # of an mbbi; bytes of each
-LOWEST, HIGHEST = -(2**31), 2**31 - 1  # of a longin, and of the elements of an array of LONG
+MAX_ELEMENTS = 100000  # elements of an array
+MAX_TEXT = 4096  # bytes of a text, NUL included
+MAX_CHOICES, LONGEST_CHOICE = 16, 25  # choices of an mbbi; bytes of each
+LOWEST, HIGHEST = -(2**31), 2**31 - 1  # values of a longin and of the elements of an array of LONG
 
 
 class WrongValueError(ValueError):
-    """The PV cannot have this value; the text says why, for the script's author."""
+    """The PV cannot have this value; the text tells the script's author why."""
 
 
 class Float:
-    """ai, ao."""
+    """A float: ai, ao."""
 
     name = "float"
     limited = True
 
     def take(self, value):
         # type: (Any) -> tuple[Any, bytes]
-        """Return the value as the handle keeps it, and as it is sent.
+        """Return a value in two forms: for the handle, and for the message to the IOC.
 
         Raises:
-            WrongValueError: the PV cannot have it. (An odd object may raise anything.)
+            WrongValueError: the PV cannot have this value. (An odd object may raise anything.)
         """
         if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
             raise WrongValueError("a number expected")
@@ -41,18 +41,18 @@ class Float:
 
     def put(self, value):
         # type: (Any) -> Any
-        """Return what a client has put, as the handle keeps it."""
+        """Return a value that a client has put, in the form for the handle."""
         return float(value)
 
 
 class Int(Float):
-    """longin, longout."""
+    """An int: longin, longout."""
 
     name = "int"
 
     def take(self, value):
         # type: (Any) -> tuple[Any, bytes]
-        """Return the number; a float must be whole."""
+        """Return a number in both forms; a float must be whole."""
         if isinstance(value, (str, bytes)) or not hasattr(value, "__int__"):
             raise WrongValueError("a whole number expected")
         number = int(value)
@@ -69,7 +69,7 @@ class Int(Float):
 
 
 class Bool:
-    """bi, bo."""
+    """A bool: bi, bo."""
 
     name = "bool"
     limited = False
@@ -89,7 +89,7 @@ class Bool:
 
 
 class Choice:
-    """mbbi, mbbo: one of several texts."""
+    """One of several texts: mbbi, mbbo."""
 
     name = "choice"
     limited = False
@@ -100,7 +100,7 @@ class Choice:
 
     def take(self, value):
         # type: (Any) -> tuple[Any, bytes]
-        """Return the text of a choice, given as a text or a number."""
+        """Return the text of a choice in both forms; it may be given by its number."""
         if isinstance(value, str):
             if value not in self.choices:
                 raise WrongValueError("one of its choices expected")
@@ -150,7 +150,7 @@ class Numbers:
 
     def take(self, value):
         # type: (Any) -> tuple[Any, bytes]
-        """Return a copy of the numbers; an array of numpy stays one."""
+        """Return a copy of the numbers in both forms; a numpy array stays a numpy array."""
         if hasattr(value, "astype"):
             kept = value.copy().ravel()
             if self.format == "i":
@@ -168,7 +168,7 @@ class Numbers:
 
     def check(self, array):
         # type: (Any) -> None
-        """Refuse numbers that would change in the array."""
+        """Raise WrongValueError for numbers that the array cannot hold unchanged."""
         if array.dtype.kind not in "iub":
             raise WrongValueError("whole numbers expected: give pv() floats to have fractions")
         large = array.dtype.itemsize >= 4 and len(array)
@@ -177,7 +177,7 @@ class Numbers:
 
     def put(self, value):
         # type: (Any) -> Any
-        """Return the numbers: of a list that was kept, or of bytes that a client has put."""
+        """Return the numbers of a kept list, or of the bytes that a client has put."""
         if isinstance(value, list):
             return value
         from binascii import a2b_base64
@@ -224,7 +224,7 @@ def size_of(size, most):
     """Return how many elements or bytes a PV has room for; `most` if `size` is None or 0.
 
     Raises:
-        WrongValueError: `size` is no number.
+        WrongValueError: `size` is not a number.
     """
     return max(1, min(whole("size", size or most), most))
 
@@ -234,7 +234,7 @@ def whole(key, value):
     """Return an option that must be a whole number.
 
     Raises:
-        WrongValueError: it is none.
+        WrongValueError: the option is not a whole number.
     """
     try:
         return int(value)
@@ -244,7 +244,7 @@ def whole(key, value):
 
 def are_whole(values):
     # type: (Any) -> bool
-    """Return whether an array has whole numbers; an empty one has not."""
+    """Return whether an array has whole numbers; for an empty array, False."""
     if hasattr(values, "dtype"):
         return values.dtype.kind in "iub"
     return bool(values) and all(hasattr(each, "__index__") for each in values)
@@ -252,5 +252,5 @@ def are_whole(values):
 
 def escaped(data):
     # type: (bytes) -> bytes
-    """Return bytes without newlines: these are escaped."""
+    """Return bytes with each newline escaped."""
     return data.replace(b"\x1b", b"\x1b1").replace(b"\n", b"\x1b0")

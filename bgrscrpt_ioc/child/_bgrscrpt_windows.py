@@ -1,7 +1,7 @@
-"""What the script's side does in another way on Windows. Imported nowhere else.
+"""The parts of the bootstrap that differ on Windows. This file is imported only there.
 
-The modules of Windows that it imports are parts of the interpreter, which no file of a script's can
-take the place of.
+The modules of Windows that this file imports are built into the interpreter, so no file of a script
+can take their place.
 """
 
 import _signal  # pyright: ignore[reportMissingImports] - `signal` without its imports
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 NOWAIT = 1  # PIPE_NOWAIT
 DUPLICATE_HANDLE = 0x40  # PROCESS_DUP_HANDLE
-CONTROL_C_EXIT = 0xC000013A - (1 << 32)  # how a program ends by ^C
-MANY = 8  # commands that are kept for who may handle them
+CONTROL_C_EXIT = 0xC000013A - (1 << 32)  # exit code of a program that ^C has ended
+MANY = 8  # commands that are kept until they have a handler
 
-# The pipe that the order came through: commands follow on it. A handle and no descriptor: a script
-# that closes all descriptors would wait for ever for the one that a thread reads.
+# The pipe that has brought the order, and brings commands. It is a handle and not a descriptor: a
+# script that closes all descriptors would wait for ever to close one that a thread reads.
 _commands = 0
 
 
@@ -33,14 +33,14 @@ def take_pipes():
     # type: () -> tuple[int, int]
     """Keep stdout's pipe as the channel and stdin's for commands; text is UTF-8, lines end with LF.
 
-    As `_bgrscrpt_process.take_pipes`, and with no descriptor that its children inherit.
+    This does the same as `_bgrscrpt_process.take_pipes`. Children inherit no descriptor.
     """
     global _commands  # noqa: PLW0603 - a process has one
     ours = _winapi.GetCurrentProcess()
     _commands = _winapi.DuplicateHandle(
         ours, msvcrt.get_osfhandle(0), ours, 0, False, _winapi.DUPLICATE_SAME_ACCESS
     )
-    channel, commands = os.dup(1), os.dup(0)  # the latter until `obey`
+    channel, commands = os.dup(1), os.dup(0)  # descriptor of the commands, until `obey`
     never_wait(channel)
     os.dup2(2, 1)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -52,23 +52,23 @@ def take_pipes():
         (sys.stderr, "backslashreplace"),
     ]  # type: list[tuple[Any, str]]
     for stream, errors in streams:
-        if stream is not None:  # pythonw.exe may have none
+        if stream is not None:  # pythonw.exe may have no such stream
             stream.reconfigure(encoding="utf-8", errors=errors, newline="\n")
     return channel, commands
 
 
 def never_wait(channel):
     # type: (int) -> None
-    """Have a full pipe refuse what is written; `bgrscrpt` writes by `write` from now on."""
+    """Make writes to a full pipe fail at once; `bgrscrpt` uses our `write` from now on."""
     _winapi.SetNamedPipeHandleState(msvcrt.get_osfhandle(channel), NOWAIT, None, None)
     bgrscrpt._write = write
 
 
 def write(channel, data):
     # type: (int, bytes) -> int
-    """Write to the channel, all or nothing; BlockingIOError: it is full.
+    """Write to the channel, all or nothing; BlockingIOError: the pipe is full.
 
-    Not by `os.write`, which says of a full pipe that the disk is full.
+    `os.write` would say that the disk is full.
     """
     done = _winapi.WriteFile(msvcrt.get_osfhandle(channel), data)[0]
     if not done:
@@ -78,13 +78,13 @@ def write(channel, data):
 
 def for_children(channel):
     # type: (int) -> int
-    """Return what `reach` of another process finds the channel by."""
+    """Return the handle by which `reach`, in another process, finds the channel."""
     return msvcrt.get_osfhandle(channel)
 
 
 def reach(script_pid, handle):
     # type: (int, int) -> int
-    """Open the channel of the script, which is another process; OSError if the script is gone."""
+    """Open the channel of the script's process from a child; OSError if the script has ended."""
     script = _winapi.OpenProcess(DUPLICATE_HANDLE, False, script_pid)
     try:
         ours = _winapi.DuplicateHandle(
@@ -99,7 +99,7 @@ def reach(script_pid, handle):
 
 def obey():
     # type: () -> None
-    """Obey the IOC's commands from now on, in a thread: Windows has no signals from outside."""
+    """Obey the IOC's commands in a thread: on Windows, no other process can send a signal."""
     os.close(bgrscrpt._commands_fd)
     bgrscrpt._commands_fd = -1
     bgrscrpt._commands = HandleCommands(_commands)
@@ -107,7 +107,7 @@ def obey():
 
 
 class HandleCommands(Commands):
-    """The pipe, read from the start; what nobody handles yet is kept until somebody does."""
+    """Reads commands from the start, and keeps a command until there is a handler for it."""
 
     def __init__(self, handle):
         # type: (int) -> None
@@ -118,7 +118,7 @@ class HandleCommands(Commands):
 
     def add(self, handlers):
         # type: (dict[str, Any]) -> None
-        """Have these handlers too."""
+        """Add these handlers, and carry out the commands that were kept for them."""
         self.handlers.update(handlers)
         for kind in handlers:
             command = self.early.pop(kind, None)
@@ -127,23 +127,23 @@ class HandleCommands(Commands):
 
     def take_first(self, patience):
         # type: (float) -> None
-        """Wait for the line that the IOC writes at the start of each run."""
+        """Wait until the line that the IOC writes at the start of each run is carried out."""
         deadline = monotonic() + patience
         while not self.has_first and monotonic() < deadline:
             sleep(PAUSE)
 
     def start(self):
         # type: () -> None
-        """The thread is there already."""
+        """Do nothing: the thread runs already."""
 
     def run(self):
         # type: () -> None
-        """Take what comes."""
+        """Carry out commands until the pipe ends."""
         while True:
             try:
                 self.unread += _winapi.ReadFile(self.handle, CHUNK)[0]
             except OSError:
-                return  # the IOC has let go of the run
+                return  # the IOC has closed the pipe
             lines = self.unread.split(b"\n")
             self.unread = lines.pop()
             for line in lines:
@@ -152,7 +152,7 @@ class HandleCommands(Commands):
 
     def carry_out(self, line):
         # type: (bytes) -> None
-        """Hand one command to who takes its kind, or keep it."""
+        """Call the handler of one command, or keep the command."""
         try:
             command = SCAN(line.decode(), 0)[0]
             kind = command["kind"]
@@ -167,7 +167,7 @@ class HandleCommands(Commands):
 
 def interrupt(_command):
     # type: (dict) -> None
-    """Raise SIGINT as ^C does: in C, which wakes `time.sleep` too."""
+    """Raise SIGINT in C, as ^C does: this also ends `time.sleep`."""
     if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
         os._exit(CONTROL_C_EXIT)  # the C runtime's own exit code would be 3
     _signal.raise_signal(_signal.SIGINT)
@@ -175,7 +175,7 @@ def interrupt(_command):
 
 def tell_stacks(command):
     # type: (dict) -> None
-    """Write the stacks of all threads to the file of that name, which is there when it is whole."""
+    """Write the stacks of all threads to a file, which gets its name when it is complete."""
     import faulthandler
 
     part = command["file"] + ".part"

@@ -1,34 +1,34 @@
 """What a script may tell its operators: `alive()`, `message()`, `progress()`, and PVs by `pv()`.
 
-Works from any thread and from child processes. Without the IOC every function does nothing, so a
-script that uses them also runs by hand. No function here blocks for long or fails.
+The functions work from any thread and from child processes. Without the IOC, every function does
+nothing, so a script that uses them also runs by hand. No function here blocks for long or fails.
 """
 
 import os
 from _thread import allocate_lock
 from itertools import count
 
-TYPE_CHECKING = False  # `import typing` would cost more than all that is done here
+TYPE_CHECKING = False  # `import typing` would take longer than everything here
 if TYPE_CHECKING:
     from typing import Any  # noqa: F401 - in type comments
 
 __all__ = ["alive", "message", "progress", "pv"]
 
-_PART = 4000  # bytes: a frame must stay below PIPE_BUF (4096), what a pipe takes whole
+_PART = 4000  # bytes: a frame must stay below PIPE_BUF (4096), which a pipe takes as a whole
 _PATIENCE = 1.0  # s to wait for the IOC where a message must not be lost
 _MOMENT = 0.05  # s to wait for another thread where a message may be lost
-_PACE = 0.1  # s between two messages of one kind, once some of them came at once
+_PACE = 0.1  # s between two messages of one kind, after the first few, which are sent at once
 
 
 def alive():
     # type: () -> None
-    """Say that the script still does its work; `heartbeat_timeout` of the IOC watches for it."""
+    """Say that the script still does its work: the heartbeat that `heartbeat_timeout` watches."""
     _say("alive", '{"kind":"alive","count":%d}' % next(_beats))
 
 
 def message(text):
     # type: (object) -> None
-    """Say what the script is doing, in one line: the PV `MESSAGE`."""
+    """Say in one line what the script is doing. The PV `MESSAGE` shows it."""
     try:
         _say("message", _json(kind="message", text=str(text)[:1000]))
     except Exception as error:  # noqa: BLE001 - an object may raise anything when it is shown
@@ -37,7 +37,7 @@ def message(text):
 
 def progress(percent):
     # type: (float) -> None
-    """Say how far the script is, 0 to 100: the PV `PROGRESS`."""
+    """Say how far the script is, in percent, 0 to 100. The PV `PROGRESS` shows it."""
     try:
         number = float(percent)
         if number == number:  # NaN is no percentage
@@ -71,21 +71,23 @@ def pv(
     The handle has `value`, `set(value, severity=None)` and, of a writable PV, `wait(timeout)`.
 
     Args:
-        name: of A-Z, 0-9, `_` and `:`.
-        initial: says what values the PV has: a float, an int, a bool, a text, or some numbers.
-        description: for people, at most 40 bytes.
-        unit: of the numbers, at most 15 bytes.
+        name: letters A-Z, digits, `_` and `:`.
+        initial: first value. Its type is the type of the PV: a float, an int, a bool, a text, or
+            numbers.
+        description: text for people, at most 40 bytes.
+        unit: unit of the numbers, at most 15 bytes.
         precision: digits behind the decimal point.
-        low: the lowest value for displays; a lower value that a client puts becomes this one.
-        high: the highest.
+        low: lowest value for displays. If a client puts a lower value, the PV gets this one.
+        high: highest value, in the same way.
         alarm_low: a number that is not above this one is in alarm.
         alarm_high: a number that is not below this one is in alarm.
-        choices: up to 16 texts, of which the value is one.
+        choices: up to 16 texts. The value is one of them.
         writable: whether clients may put values; access security applies.
-        on_put: called with each value that a client puts. If it raises, the put fails.
-        keep: whether the value outlives the script and the IOC: it is then the initial one.
-        archive: whether the PV is to be archived.
-        size: most elements of an array (100,000), or most bytes of a text (4,096).
+        on_put: function that is called with each value that a client puts. If it raises an
+            exception, the put fails.
+        keep: whether the value survives the script and the IOC, in place of `initial`.
+        archive: whether an archiver should record the PV.
+        size: most elements of an array (at most 100,000), or most bytes of a text (at most 4,096).
     """
     options = dict(locals())
     return _own_pvs().make(options)
@@ -97,8 +99,8 @@ _beats = count(1)
 _lock = allocate_lock()
 _channel = None  # type: Any  # the pipe to the IOC; see _bgrscrpt_channel.py
 _write = os.write  # on Windows: _bgrscrpt_windows.write
-_commands_fd = -1  # the pipe on which the IOC speaks; see _bgrscrpt_commands.py
-_kept_line = b""  # what an interpreter in standby is told of kept values; see _bgrscrpt_puts.py
+_commands_fd = -1  # the pipe that brings the IOC's commands; see _bgrscrpt_commands.py
+_kept_line = b""  # the kept values, for an interpreter in standby; see _bgrscrpt_puts.py
 _commands = None  # type: Any  # who reads that pipe, on Windows alone
 _standard_path = None  # type: list[str] | None  # `sys.path` as the interpreter has made it
 _first = {}  # type: dict[str, Any]  # what two threads may make at once: the first one holds
@@ -108,7 +110,7 @@ _pvs = None  # type: Any  # the PVs of this process; see _bgrscrpt_pvs.py
 
 def _open(fd, script_pid, script_fd, exe_path):
     # type: (int, int, int, str) -> None
-    """Speak on descriptor `fd` from now on."""
+    """Send messages to the descriptor `fd` from now on."""
     global _channel  # noqa: PLW0603 - a process has one channel
     channel = _ours("_bgrscrpt_channel").Channel
     _channel = channel(fd, script_pid, script_fd, exe_path, _write)
@@ -116,9 +118,9 @@ def _open(fd, script_pid, script_fd, exe_path):
 
 def _say(kind, payload):
     # type: (str, str) -> None
-    """Send a message, of which only the newest of its kind matters."""
+    """Send a message; of each kind, only the newest matters."""
     global _pace  # noqa: PLW0603 - made when it is first needed
-    # A child that was forked may end without a word (`os._exit`), so nothing of it waits.
+    # A forked child may end without notice (`os._exit`), so its messages do not wait.
     if _channel is None or os.getpid() != _channel.script_pid:
         _send(payload)
         return
@@ -138,12 +140,12 @@ def _say(kind, payload):
 def _send_soon(payload):
     # type: (str) -> bool
     _send(payload, _PACE)
-    return True  # what finds no room is lost: a newer one comes
+    return True  # a message without room is lost: a newer one comes
 
 
 def _ours(name):
     # type: (str) -> Any
-    """Import a part of ours, which is not on the script's path, when it is first needed."""
+    """Import one of our modules when it is first needed; it is not on the script's path."""
     import sys
 
     here = os.path.dirname(os.path.abspath(__file__))
@@ -171,7 +173,7 @@ def _own_pvs():
 
 def _before_fork():
     # type: () -> None
-    """No thread of ours may be there."""
+    """End our threads: a fork must not find one."""
     for sender in (_pace, _pvs and _pvs.outbox):
         if sender is not None:
             sender.settle()
@@ -179,7 +181,7 @@ def _before_fork():
 
 def _after_fork_in_child():
     # type: () -> None
-    """Another thread of the parent may have held the lock; what waits is the parent's."""
+    """Begin anew in the child: the lock and all waiting messages are the parent's."""
     global _lock, _beats, _pace
     _lock, _beats, _pace = allocate_lock(), count(1), None
     _first.pop("pace", None)
@@ -195,7 +197,7 @@ if hasattr(os, "register_at_fork"):
 
 def _send(payload, patience=0.0, mark=b"="):
     # type: (str | bytes, float, bytes) -> bool
-    """Send one message, of JSON or (`!`) of a PV's value; False when it could not be."""
+    """Send one message: JSON or, with the mark `!`, the value of a PV. False if that failed."""
     channel = _channel
     if channel is None or not _lock.acquire(timeout=max(patience, _MOMENT)):
         return False
@@ -221,7 +223,7 @@ def _send(payload, patience=0.0, mark=b"="):
 
 def _register_ioc_start(ioc_name, pv_database=None, prefix=None):
     # type: (str, dict | None, str | None) -> None
-    """Tell the IOC's registry that this script runs, in place of `server_common.helpers`' own."""
+    """Register this script in the IOC registry, in place of the call of `server_common.helpers`."""
     if _channel is None:
         return
     try:
@@ -238,7 +240,7 @@ def _register_ioc_start(ioc_name, pv_database=None, prefix=None):
         )
         problem = "" if told else "the IOC does not listen"
     except Exception as error:  # noqa: BLE001 - the call never raises: scripts rely on it
-        problem = type(error).__name__  # its text may raise, too
+        problem = type(error).__name__  # the exception's text may raise, too
     if problem:
         _complain("register_ioc_start: not forwarded: %s\n" % problem)
 
@@ -248,7 +250,7 @@ _refused = set()  # type: set[tuple[str, str]]
 
 def _refuse(function, value, error):
     # type: (str, object, Exception) -> None
-    """Say, once for each kind of value, that a function cannot use it: it raises nothing."""
+    """Complain, once for each type of value, that a function ignores it. Raises nothing."""
     kind = type(value).__name__
     if (function, kind) not in _refused and len(_refused) < 100:
         _refused.add((function, kind))
@@ -258,7 +260,7 @@ def _refuse(function, value, error):
 
 def _complain(text):
     # type: (str) -> None
-    """Tell the user, where he still listens: daemons close their stderr."""
+    """Print a complaint on stderr, if that is still open: a daemon closes it."""
     try:  # noqa: SIM105 - contextlib is written in Python: scripts may have their own
         os.write(2, text.encode("ascii", "backslashreplace"))
     except OSError:

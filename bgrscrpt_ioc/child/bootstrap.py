@@ -1,15 +1,15 @@
 """Becomes the script: prepares the process, then runs the script as `__main__`.
 
-Run as `python -I -u bootstrap.py`. Of its three pipes, stdin brings the order, stdout takes
-messages and stderr takes output. Python compiles this file anew at every start, so all that can be
-kept compiled is in _bgrscrpt_start.py.
+The IOC runs `python -I -u bootstrap.py`, with three pipes: stdin brings the order, stdout takes
+messages and stderr takes output. Python compiles this file again at every start, so the rest of the
+code is in `_bgrscrpt_start.py`, which stays compiled.
 """
 
 import _signal  # pyright: ignore[reportMissingImports] - `signal` without its imports
 import os
 import sys
 
-# A stop at this point must print no traceback of ours.
+# A stop at this point must not print a traceback of ours.
 _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 if sys.version_info < (3, 8):

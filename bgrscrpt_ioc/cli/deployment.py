@@ -18,6 +18,7 @@ from bgrscrpt_ioc.cli.consumers import ALL, CONSUMERS, add_consumers
 from bgrscrpt_ioc.cli.options import Add
 from bgrscrpt_ioc.cli.printing import write
 from bgrscrpt_ioc.config.errors import ConfigError
+from bgrscrpt_ioc.host.streams import complain
 from bgrscrpt_ioc.lifecycle.events import CommandFailed
 
 if TYPE_CHECKING:  # no other command needs it
@@ -42,6 +43,8 @@ def deploy(arguments: argparse.Namespace) -> int:
         }
     else:
         files = _files(arguments.consumer, arguments)
+    if arguments.consumer in ("systemd", ALL):
+        _warn_of_private_directories(arguments)
     if arguments.write is not None:
         _write(files, arguments.write, replace=arguments.replace)
         return 0
@@ -49,6 +52,18 @@ def deploy(arguments: argparse.Namespace) -> int:
         heading = f"==> {name} <==\n" if len(files) > 1 else ""
         write(f"{heading}{text}" + ("\n" if heading else ""))
     return 0
+
+
+def _warn_of_private_directories(arguments: argparse.Namespace) -> None:
+    """Print a warning on stderr if the unit cannot see the IOC, its settings or its scripts."""
+    from bgrscrpt_ioc.deploy import systemd
+
+    if hidden := systemd.unseen(_site(arguments)):
+        complain(
+            f"warning: {systemd.UNIT}: the service cannot see {', '.join(hidden)}, because"
+            " PrivateTmp=yes gives it a /tmp and a /var/tmp of its own; move these paths, or set"
+            " PrivateTmp=no by `systemctl edit bgrscrpt`"
+        )
 
 
 def _write(files: Mapping[str, str], directory: Path, *, replace: bool) -> None:

@@ -1,1 +1,1 @@
-"""What a site needs around an IOC, as text: units, boot directories, manifests, lists. Pure."""
+"""Makes the files that a site needs around an IOC: units, boot directories, manifests. Pure."""

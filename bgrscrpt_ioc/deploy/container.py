@@ -1,4 +1,4 @@
-"""The image that runs an IOC in a container, and how its health is asked. Pure."""
+"""Makes the Containerfile of an image that runs an IOC, and the health checks. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from bgrscrpt_ioc.deploy.site import Site
 from bgrscrpt_ioc.deploy.systemd import one_line, stop_timeout
 
 CONTAINERFILE = "Containerfile"
-PROGRAM = "bgrscrpt-ioc"  # in the image's PATH
+PROGRAM = "bgrscrpt-ioc"  # in the PATH of the image
 SETTINGS = "/etc/bgrscrpt"
 STATE = "/var/lib/bgrscrpt"
-USER = 1000  # user and group of the processes, by number: Kubernetes must see that it is not root
-NO_ANSWER = 4  # exit code of `status`
-PATIENCE = 15  # s that `status` may take; it waits some seconds for an IOC that does not answer
+USER = 1000  # user and group of the processes, as a number: Kubernetes must see that it is not root
+NO_ANSWER = 4  # exit code of `status` if the IOC does not answer
+PATIENCE = 15  # s that `status` may take: it waits some seconds for the IOC
 
 TEXT = """\
 # Made by `bgrscrpt-ioc deploy container` from {config}.
-# Build it in a clone of bgrscrpt_ioc. An image of another format than docker's has no HEALTHCHECK:
+# Build the image in a clone of bgrscrpt_ioc. Only the format docker has a HEALTHCHECK:
 #     pip wheel --no-deps --wheel-dir . .
 #     podman build --format docker --tag {image} .
-# Run it. The settings, and the scripts that they name, are to be found at the same paths inside:
+# Run the image. Scripts have the same paths inside as outside:
 #     podman run --detach --name bgrscrpt --network host --stop-timeout {stop} \\
 #         {volumes} \\
 #         --volume bgrscrpt:{state} {image}
@@ -34,13 +34,13 @@ RUN python -m venv /opt/bgrscrpt \\
  && groupadd --gid {user} bgrscrpt \\
  && useradd --uid {user} --gid {user} --no-log-init --home-dir {state} bgrscrpt \\
  && install --directory --owner bgrscrpt --group bgrscrpt {state}
-# Install here what the scripts import, or name another interpreter by `python` in the settings.
+# Install here the packages that the scripts import, or set `python` to another interpreter.
 
 ENV PATH=/opt/bgrscrpt/bin:$PATH
 USER {user}:{user}
 VOLUME {state}
 
-# The IOC may be process 1: it takes SIGTERM, and reaps what others leave behind.
+# The IOC may be process 1: it ends on SIGTERM, and reaps orphans of other processes.
 ENTRYPOINT {entry}
 CMD {command}
 
@@ -51,12 +51,12 @@ HEALTHCHECK --interval=30s --timeout={patience}s --start-period=60s --retries=3 
 
 
 def files(site: Site, image: str) -> dict[str, str]:
-    """Return the Containerfile by its name."""
+    """Return the text of the Containerfile, by the name of the file."""
     return {CONTAINERFILE: containerfile(site, image)}
 
 
 def containerfile(site: Site, image: str) -> str:
-    """Return the Containerfile."""
+    """Return the text of the Containerfile."""
     settings = f"{SETTINGS}/{site.config.name}"
     places = {str(site.config.parent): SETTINGS} | {each: each for each in site.script_directories}
     return TEXT.format(
@@ -76,7 +76,7 @@ def containerfile(site: Site, image: str) -> str:
 
 
 def serve(settings: str, state: str, *more: str) -> list[str]:
-    """Return the arguments that serve, with state in a directory of the container."""
+    """Return the arguments that run the IOC, with its state in a directory of the container."""
     return ["run", "--config", settings, "--state-dir", state, *more]
 
 

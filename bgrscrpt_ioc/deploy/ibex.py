@@ -1,4 +1,4 @@
-"""Boot directories by which ISIS's IBEX starts an IOC for each instance. Pure.
+"""Makes the boot directories from which ISIS's IBEX starts an IOC for each instance. Pure.
 
 The environment of the instrument is the whole configuration (docs/how-to/install-beside-isis.md).
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from shlex import join
 
 GROUP = "BGRSCRPT"
-MOST = 99  # instances: their names have two digits
+MOST = 99  # number of instances at most: their names have two digits
 BOOT = "ioc/master/BGRSCRPT/iocBoot"  # below ISIS's EPICS directory
 UP = ("..",) * 5  # from a boot directory to the EPICS directory
 WINDOWS_PYTHON = r"C:\Instrument\Apps\bgrscrpt\Scripts\python.exe"
@@ -39,11 +39,11 @@ set "MYIOCNAME={name}"
 call "%~dp0{up}\config_env_base.bat"
 if defined HIDEWINDOW %HIDEWINDOW% h
 
-REM The PVs are for clients on this computer. The gateway is one of these.
+REM Only clients on this computer reach the PVs. The gateway is one of these clients.
 set "EPICS_CAS_INTF_ADDR_LIST=127.0.0.1"
 set "EPICS_CAS_BEACON_ADDR_LIST=127.255.255.255"
 
-REM MACROS has the macros of the configuration and of globals.txt, as JSON.
+REM MACROS is JSON: the macros of the configuration and of globals.txt.
 set "SUPPORT=%EPICS_KIT_ROOT%\support"
 set "BIN=master\bin\%EPICS_HOST_ARCH%"
 set "GETMACROS=%SUPPORT%\icpconfig\%BIN%\icpconfigGetMacros.exe"
@@ -55,7 +55,7 @@ for /f "usebackq delims=" %%a in (`""%GETMACROS%" %MYIOCNAME%"`) do set "MACROS=
 
 :run
 
-REM BGRSCRPT_PYTHON is the Python that the IOC is installed in. PYTHON3W is that of the script.
+REM BGRSCRPT_PYTHON is the Python that has the IOC. PYTHON3W is the Python of the script.
 if not defined BGRSCRPT_PYTHON set "BGRSCRPT_PYTHON={program}"
 cd /d "%~dp0"
 "%BGRSCRPT_PYTHON%" -I -m bgrscrpt_ioc run --name %MYIOCNAME%
@@ -73,10 +73,10 @@ if [ -f "$top/config_env.sh" ]; then
     . "$top/config_env.sh"
 fi
 
-# The PVs are for clients on this computer. The gateway is one of these.
+# Only clients on this computer reach the PVs. The gateway is one of these clients.
 export EPICS_CAS_INTF_ADDR_LIST=127.0.0.1 EPICS_CAS_BEACON_ADDR_LIST=127.255.255.255
 
-# MACROS has the macros of the configuration and of globals.txt, as JSON.
+# MACROS is JSON: the macros of the configuration and of globals.txt.
 bin=master/bin/${{EPICS_HOST_ARCH:-linux-x86_64}}
 getmacros=${{EPICS_KIT_ROOT:-$top}}/support/icpconfig/$bin/icpconfigGetMacros
 if [ -z "${{MACROS:-}}" ] && [ -x "$getmacros" ]; then
@@ -88,9 +88,9 @@ exec {program} run --name "$MYIOCNAME"
 """
 
 EXAMPLE = """\
-# Made by `bgrscrpt-ioc deploy ibex`: examples of lines for globals.txt in the directory
-# `configurations` of the instrument. A line sets the macro of an IOC, whatever the configuration in
-# IBEX says. Write / in paths. Write no comment behind a value.
+# Made by `bgrscrpt-ioc deploy ibex`: example lines for globals.txt in the instrument's directory
+# `configurations`. A line sets the macro of one IOC, and overrides the configuration in IBEX.
+# Write / in paths. Write no comment behind a value.
 """
 
 
@@ -98,9 +98,9 @@ def files(count: int, program: Sequence[str], windows_python: str) -> dict[str, 
     """Return the files of the instances _01 to _`count`, by their paths below the EPICS directory.
 
     Args:
-        count: of instances, 1 to `MOST`.
-        program: what starts bgrscrpt-ioc on this host, for `runIOC.sh`.
-        windows_python: Python that the IOC is installed in, for `runIOC.bat`.
+        count: number of instances, 1 to `MOST`.
+        program: command that starts bgrscrpt-ioc on this host, for `runIOC.sh`.
+        windows_python: path of the Python on Windows that has the IOC, for `runIOC.bat`.
     """
     names = [f"{GROUP}_{number:02d}" for number in range(1, count + 1)]
     made: dict[str, str] = {}
@@ -121,12 +121,12 @@ def default_script(name: str) -> str:
 
 
 def config(name: str) -> str:
-    """Return what IBEX shows of the IOC, and the macro that a configuration may set."""
+    """Return config.xml: the IOC's description and macro, which IBEX shows."""
     return CONFIG.format(name=name, default=default_script(name))
 
 
 def batch(name: str, program: str) -> str:
-    """Return the batch file that starts the IOC on Windows; its lines end as Windows has it."""
+    """Return the batch file that starts the IOC on Windows, with Windows's line ends."""
     text = WINDOWS.format(name=name, up="\\".join(UP), program=program.replace("%", "%%"))
     return text.replace("\n", "\r\n")
 
@@ -137,7 +137,7 @@ def shell(name: str, program: Sequence[str]) -> str:
 
 
 def examples(names: Sequence[str]) -> str:
-    """Return lines as globals.txt has them, one for each instance."""
+    """Return example lines for globals.txt, one for each instance."""
     lines = (
         f'{name}__SCRIPT_PATH="$(ICPINSTSCRIPTROOT)/another_script{int(name[-2:])}.py"\n'
         for name in names

@@ -1,4 +1,4 @@
-"""An IOC on Kubernetes: a StatefulSet, and values for epics-containers' chart `ioc-instance`. Pure.
+"""Makes a StatefulSet of an IOC, and values for epics-containers' chart `ioc-instance`. Pure.
 
 Kubernetes restarts an IOC that does not answer. The IOC restarts its scripts.
 """
@@ -24,17 +24,17 @@ from bgrscrpt_ioc.deploy.systemd import one_line, stop_timeout
 
 LOGS = "/var/log/bgrscrpt"
 LONGEST = 52  # characters of a StatefulSet's name: a label adds the revision to it
-CHART = "5.14"  # of ioc-instance
+CHART = "5.14"  # version of ioc-instance
 CHART_SETTINGS = "/epics/ioc/config"  # where the chart puts the files of `config`
-CHART_STATE = "/autosave"  # its claims, which have a directory for each IOC
+CHART_STATE = "/autosave"  # the chart's claim, which has a directory for each IOC
 CHART_LOGS = "/epics/runtime/log"
 
 STATEFUL_SET = """\
 # Made by `bgrscrpt-ioc deploy kubernetes` from {config}.
-# Make these first. A Secret has the settings, because they may hold a password:
+# Make these two first. The settings are in a Secret, because they may have a password:
 #     kubectl create secret generic {name}-settings --from-file={file}
 #     kubectl create configmap {name}-scripts --from-file=DIRECTORY
-# Both are at {settings}: the settings name a script by its file name alone.
+# Both are mounted at {settings}, so the settings name a script by its file name alone.
 apiVersion: apps/v1
 kind: StatefulSet
 metadata:
@@ -66,7 +66,7 @@ spec:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: true
             capabilities: {{drop: [ALL]}}
-          # These are for the IOC and all its scripts. A limit of memory would end all of them.
+          # For the IOC and all its scripts. A limit of memory would end all of them together.
           resources:
             requests: {{cpu: 100m, memory: 256Mi}}
           startupProbe:
@@ -105,9 +105,9 @@ ENVIRONMENT = """\
 VALUES = """\
 # Made by `bgrscrpt-ioc deploy kubernetes` from {config}.
 # This is for a repository of epics-containers' services, with the chart ioc-instance, {chart}.
-# The directory `config` beside this file is to have the settings and the scripts. The settings name
-# a script by its file name alone. The chart makes a ConfigMap of them, and writes `env` into the
-# manifest: neither is a place for a password.
+# Put the settings and the scripts into the directory `config` beside this file. The settings name a
+# script by its file name alone. The chart makes a ConfigMap of this directory, and writes `env`
+# into the manifest. So put no password into either.
 # The chart gives the IOC 3 s to end. Set `stop_timeout` to 0.5 s or so in the settings.
 ioc-instance:
   image: {image}
@@ -122,7 +122,7 @@ ioc-instance:
     {readiness}
   livenessProbe:
     {liveness}
-  # These would be programs of the image.
+  # The chart's defaults are programs that this image does not have.
   livenessExecutable: ""
   preStopExecutable: ""
   podSecurityContext: {{runAsNonRoot: true, fsGroup: {user}}}
@@ -131,20 +131,20 @@ ioc-instance:
     runAsGroup: {user}
     allowPrivilegeEscalation: false
     capabilities: {{drop: [ALL]}}
-  # These are for the IOC and all its scripts.
+  # For the IOC and all its scripts.
   resources:
     requests: {{cpu: 100m, memory: 256Mi}}
     limits: {{cpu: "2", memory: 2Gi}}
 """
 
 CHART_ENVIRONMENT = """\
-  # The settings refer to these.
+  # The settings refer to these variables.
   env: {pairs}
 """
 
 
 def files(site: Site, image: str) -> dict[str, str]:
-    """Return the manifest, and values for epics-containers' chart."""
+    """Return the manifest and the values for epics-containers' chart, by their paths."""
     name = resource_name(site.prefix)
     return {
         "bgrscrpt.yaml": stateful_set(site, image),
@@ -153,7 +153,7 @@ def files(site: Site, image: str) -> dict[str, str]:
 
 
 def stateful_set(site: Site, image: str) -> str:
-    """Return the manifest of the IOC, with its claims."""
+    """Return the manifest of the IOC's StatefulSet."""
     name = resource_name(site.prefix)
     settings = f"{SETTINGS}/{site.config.name}"
     labels = {"app.kubernetes.io/name": PROGRAM, "app.kubernetes.io/instance": name}
@@ -225,5 +225,5 @@ def _claim(size: str) -> dict[str, object]:
 
 
 def _flow(value: object) -> str:
-    """Write a value as JSON, which is YAML: no character of it means anything else there."""
+    """Return a value as JSON, which is valid YAML: no character needs another quoting."""
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""How procServ runs an IOC: by hand, by manage-procs, and with the machine. Pure."""
+"""Makes the files by which procServ runs an IOC: a script, a manage-procs entry, a unit. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bgrscrpt_ioc.deploy import systemd
 from bgrscrpt_ioc.deploy.site import Site
 
 NAME = "bgrscrpt"
-CONSOLE_LOG = "/var/log/bgrscrpt/console.log"  # in the directory that the unit makes for its user
-TERM = "15"  # procServ's own choice is SIGKILL, by which `finally:` of scripts does not run
+CONSOLE_LOG = "/var/log/bgrscrpt/console.log"  # in the log directory that the unit makes
+TERM = "15"  # procServ's default is SIGKILL, after which no `finally:` of a script runs
 
 LINE = """\
 #!/bin/sh
 # Made by `bgrscrpt-ioc deploy procserv` from {config}.
-# procServ starts the IOC again when the IOC ends: no client restarts an IOC that is gone. The IOC
-# itself restarts the scripts. Add --noautorestart where something else decides, as procServControl.
+# procServ starts the IOC again when the IOC ends, because no client can. The IOC restarts the
+# scripts. Add --noautorestart if another program restarts the IOC, such as procServControl.
 exec {line}
 """
 
@@ -46,9 +46,10 @@ WantedBy=multi-user.target
 """
 
 MANAGED = """\
-# Made by `bgrscrpt-ioc deploy procserv` from {config}: for /etc/procServ.d, then
-# `systemctl daemon-reload`. Its user needs a `state_dir` in the settings that the user may write.
-# manage-procs sets procServ's options itself: ^X on the console is a SIGKILL.
+# Made by `bgrscrpt-ioc deploy procserv` from {config}.
+# Copy this file to /etc/procServ.d, then run `systemctl daemon-reload`. Set `state_dir` in the
+# settings to a directory that the user below may write. manage-procs sets procServ's options: ^X on
+# the console sends SIGKILL.
 [{name}]
 command = {command}
 chdir = /
@@ -58,13 +59,13 @@ port = {port}
 
 
 def line(site: Site) -> list[str]:
-    """Return procServ's command line; the console is for this host alone."""
+    """Return procServ's command line. Its console accepts connections from this host alone."""
     options = ["--name", NAME, "--ignore", "^D^C", "--killsig", TERM, "--holdoff", "5"]
     return ["procServ", *options, "--logfile", site.log, str(site.console), *site.command]
 
 
 def files(site: Site) -> dict[str, str]:
-    """Return the files: a script by hand, an entry of manage-procs, a unit to start at boot."""
+    """Return the files by name: a shell script, an entry for manage-procs, a unit for the boot."""
     return {
         "bgrscrpt-procserv.sh": script(site),
         f"{NAME}.conf": managed(site),
@@ -78,7 +79,7 @@ def script(site: Site) -> str:
 
 
 def service(site: Site) -> str:
-    """Return the unit that starts procServ with the machine."""
+    """Return the systemd unit that starts procServ when the machine starts."""
     return SERVICE.format(
         config=systemd.one_line(str(site.config)),
         of=systemd.of(site),
@@ -91,7 +92,7 @@ def service(site: Site) -> str:
 
 
 def managed(site: Site) -> str:
-    """Return the entry of manage-procs, which reads it with Python's configparser."""
+    """Return the entry for manage-procs, which reads the entry with Python's configparser."""
     return MANAGED.format(
         config=systemd.one_line(str(site.config)),
         name=NAME,

@@ -1,4 +1,4 @@
-"""The PVs of instances as lists for an archiver and for ChannelFinder. Pure."""
+"""Makes lists of the instances' PVs, for an archiver and for ChannelFinder. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bgrscrpt_ioc.records.iocstats import iocstats_prefix
 from bgrscrpt_ioc.records.procserv import procserv_prefix
 from bgrscrpt_ioc.records.table import IOCSTATS_RECORDS, PROCSERV_RECORDS, RECORDS, Record
 
-USAGE_PERIOD = 60  # s between two samples of what changes all the time
+USAGE_PERIOD = 60  # s between two samples of a PV that changes all the time
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An instance, and under which other names it is served."""
+    """An instance, and whether the IOC serves it under other names too."""
 
     name: str
     procserv: bool = False
@@ -24,7 +24,7 @@ class Listed:
 
 
 def listed(document: Mapping[str, Any], names: Iterable[str]) -> list[Listed]:
-    """Return the instances `names` as a file of settings has them; `document` is its TOML."""
+    """Return the instances `names` of a settings file; `document` is the file's TOML."""
     defaults, tables = document.get("defaults"), document.get("instance")
 
     def flag(name: str, key: str) -> bool:
@@ -36,7 +36,7 @@ def listed(document: Mapping[str, Any], names: Iterable[str]) -> list[Listed]:
 
 
 def archive(prefix: str, instances: Iterable[Listed]) -> str:
-    """Return the PVs to archive, as the Archiver Appliance's `archivePV` takes them."""
+    """Return the PVs to archive, in the form of the Archiver Appliance's `archivePV`."""
     return _json(
         {"pv": pv, "samplingmethod": method.upper(), "samplingperiod": str(period)}
         for _, pv, record in _records(prefix, instances)
@@ -46,10 +46,10 @@ def archive(prefix: str, instances: Iterable[Listed]) -> str:
 
 
 def channels(prefix: str, instances: Iterable[Listed], owner: str) -> str:
-    """Return all PVs with their properties, as ChannelFinder takes them.
+    """Return all PVs with their properties, in the form of ChannelFinder.
 
     The properties are those of recsync's recceiver: `iocName`, `recordType`, `recordDesc`, and the
-    records' info tags. `archive` says what ChannelFinder's processor for the archiver takes.
+    records' info tags. `archive` has the form of ChannelFinder's processor for the archiver.
     """
     return _json(
         {
@@ -66,7 +66,7 @@ def channels(prefix: str, instances: Iterable[Listed], owner: str) -> str:
 
 
 def properties(prefix: str, instances: Iterable[Listed], owner: str) -> str:
-    """Return the properties that ChannelFinder must know before it takes the channels."""
+    """Return the properties, which ChannelFinder needs before the channels."""
     names = {
         name: None
         for instance, _, record in _records(prefix, instances)
@@ -85,7 +85,7 @@ def _properties(instance: str, record: Record) -> dict[str, str]:
 
 
 def _records(prefix: str, instances: Iterable[Listed]) -> Iterator[tuple[str, str, Record]]:
-    """Yield the name of the instance, the name of the PV, and the record."""
+    """Yield the name of the instance, the name of the PV and the record, for each PV."""
     for each in instances:
         sets = [(f"{prefix}{each.name}:", RECORDS)]
         if each.procserv:
@@ -98,11 +98,11 @@ def _records(prefix: str, instances: Iterable[Listed]) -> Iterator[tuple[str, st
 
 
 def _sampling(record: Record) -> tuple[str, int]:
-    """Return how to archive it: changes, or samples of what changes while somebody monitors it."""
+    """Return method and period: changes or, for usage, which always changes, samples."""
     usage = record.live and record.kind in ("ai", "longin")
     return ("scan", USAGE_PERIOD) if usage else ("monitor", 1)
 
 
 def _json(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return a JSON array, a line for each element."""
+    """Return a JSON array with one line for each element."""
     return "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n]\n"

@@ -1,4 +1,4 @@
-"""What the makers of a site's files know of the IOC. Pure; no secret is kept."""
+"""Reads from a settings file what the files of a site need. Pure; keeps no secret."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-DEFAULT_STOP = 5.0  # s: `stop_timeout` where the file has none
-LIMITS = ("memory_max", "cpu_max", "nproc_max")  # that a cgroup makes exact
+DEFAULT_STOP = 5.0  # s: `stop_timeout` if the file does not set it
+LIMITS = ("memory_max", "cpu_max", "nproc_max")  # limits that need a delegated cgroup to be exact
 _MACRO = re.compile(r"(?<!\\)\$[({](\w+)[)}]")
-_OWN = {"STATE", "ICPVARDIR"}  # macros that the IOC or its unit defines
+_OWN = {"STATE", "ICPVARDIR"}  # macros that the IOC or its unit sets
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One IOC on one host."""
+    """One IOC on one host, as the files around it need to know it."""
 
-    program: tuple[str, ...]  # what starts bgrscrpt-ioc
-    config: Path  # its file of settings, absolute
+    program: tuple[str, ...]  # command that starts bgrscrpt-ioc
+    config: Path  # absolute path of the settings file
     prefix: str = ""
     user: str = "bgrscrpt"
     console: int = 20001  # port of procServ's console
-    log: str = "/var/log/bgrscrpt.log"  # of procServ
-    names: tuple[str, ...] = ()  # of the instances
-    stop_timeout: float = DEFAULT_STOP  # s: the longest of all instances
-    database: bool = False  # the registry is a database server
-    limited: bool = False  # instances have limits that want a delegated cgroup
-    writable: tuple[str, ...] = ()  # directories of the file where the IOC writes
-    variables: tuple[str, ...] = ()  # that the file needs of the environment
-    scripts: tuple[str, ...] = ()  # as the file names them, where that is without macros
+    log: str = "/var/log/bgrscrpt.log"  # log file of procServ
+    names: tuple[str, ...] = ()  # names of the instances
+    stop_timeout: float = DEFAULT_STOP  # s: the longest `stop_timeout` of all instances
+    database: bool = False  # whether the registry is a database server
+    limited: bool = False  # whether an instance has limits that need a delegated cgroup
+    writable: tuple[str, ...] = ()  # directories of the settings in which the IOC writes
+    variables: tuple[str, ...] = ()  # variables of the environment that the settings need
+    scripts: tuple[str, ...] = ()  # paths of the scripts that have no macro
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command line that serves."""
+        """The command line that runs the IOC."""
         return (*self.program, "run", "--config", str(self.config))
 
     @property
     def script_directories(self) -> tuple[str, ...]:
-        """The directories of the scripts that are named by absolute paths."""
+        """The directories of the scripts that have absolute paths."""
         paths = [PurePosixPath(each) for each in self.scripts]
         return tuple(sorted({str(each.parent) for each in paths if each.is_absolute()}))
 
@@ -54,9 +54,9 @@ def site_of(
     console: int = 20001,
     log: str = "/var/log/bgrscrpt.log",
 ) -> Site:
-    """Return what a file of settings says of its site; `document` is its TOML.
+    """Return the site of a settings file; `document` is the file's TOML.
 
-    Macros are not expanded: the service has another environment than who asks.
+    Macros are not expanded, because the service has another environment than this command.
     """
     named = document.get("instance")
     defaults = document.get("defaults")
@@ -97,7 +97,7 @@ def _number(value: Any) -> float:
 
 
 def _macros(value: Any) -> Iterator[str]:
-    """Yield the macros in a value that have no default."""
+    """Yield the names of the macros in a value that have no default."""
     if isinstance(value, str):
         yield from _MACRO.findall(value)
     elif isinstance(value, Mapping):

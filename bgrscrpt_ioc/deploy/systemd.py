@@ -1,4 +1,4 @@
-"""The unit by which systemd runs an IOC, and the quoting of units. Pure."""
+"""Makes the unit by which systemd runs an IOC, and quotes text for units. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from bgrscrpt_ioc.deploy.site import Site
 
 UNIT = "bgrscrpt.service"
 WATCHDOG = 30  # s without a sign of life after which systemd ends and restarts the IOC
+_PRIVATE = ("/tmp/", "/var/tmp/")  # noqa: S108 - PrivateTmp= shows empty ones to a service
 _PLAIN = re.compile(r"[\w@+=:,./-]+", re.ASCII)
-_LATE = 30  # s for registry and log files, which the IOC gives 10, and for a busy host
+_LATE = 30  # s for the registry and log files, for which the IOC waits 10 s, and for a busy host
 
 SERVICE = """\
 # Made by `bgrscrpt-ioc deploy systemd` from {config}.
@@ -20,7 +21,7 @@ Description=Background scripts{of}
 After={after}
 Wants=network-online.target
 StartLimitIntervalSec=0
-# If the configuration is refused, the unit fails. A unit that tells somebody:
+# The unit fails if the configuration is refused. To start a unit of yours that tells somebody:
 # OnFailure=tell-somebody@%n.service
 
 [Service]
@@ -37,7 +38,8 @@ WatchdogSec={watchdog}
 KillMode=mixed
 TimeoutStopSec={stop}
 
-# These hold for the scripts too. `systemctl edit bgrscrpt` takes one back, as in PrivateTmp=no.
+# These lines apply to the scripts too. To undo one, add a line such as PrivateTmp=no by
+# `systemctl edit bgrscrpt`.
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 ProtectSystem=full
@@ -77,30 +79,36 @@ def service(site: Site) -> str:
         writable=f"ReadWritePaths={words('-' + each for each in site.writable)}\n"
         if site.writable
         else "",
-        # Delegated control groups are written by the IOC.
+        # The IOC writes to delegated control groups.
         groups="Delegate=yes" if site.limited else "ProtectControlGroups=yes",
     )
 
 
+def unseen(site: Site) -> list[str]:
+    """Return the paths of the IOC and its settings that PrivateTmp= hides from the service."""
+    paths = [site.program[0], str(site.config), *site.scripts, *site.writable]
+    return [each for each in dict.fromkeys(paths) if each.startswith(_PRIVATE)]
+
+
 def of(site: Site) -> str:
-    """Return what a unit's description says of the instrument."""
+    """Return the part of a unit's description that names the instrument."""
     return f" of {specifiers(site.prefix)}" if site.prefix else ""
 
 
 def after(site: Site) -> str:
-    """Return the units that are to be started before, if they are."""
+    """Return the units after which systemd starts the IOC, if these units are started."""
     database = " mariadb.service mysql.service" if site.database else ""
     return f"network-online.target{database}"
 
 
 def environment(site: Site) -> str:
-    """Return the lines that name the file of the variables that the settings refer to."""
+    """Return the lines for the file with the variables that the settings refer to."""
     if not site.variables:
         return ""
     file = specifiers(str(site.config.with_suffix(".env")))
     return (
-        f"# The settings refer to {', '.join(site.variables)}: write NAME=VALUE lines into this"
-        f" file, readable by root alone.\nEnvironmentFile=-{file}\n"
+        f"# The settings refer to {', '.join(site.variables)}: write a line NAME=VALUE for each"
+        f" into this file, which only root may read.\nEnvironmentFile=-{file}\n"
     )
 
 
@@ -121,17 +129,17 @@ def command(line: Iterable[str]) -> str:
 
 
 def words(texts: Iterable[str]) -> str:
-    """Quote a list, as of paths."""
+    """Quote a list of words, such as paths."""
     return " ".join(_word(specifiers(each)) for each in texts)
 
 
 def specifiers(text: str) -> str:
-    """Write `%` so that systemd takes it for itself."""
+    """Escape `%`, which begins a specifier of systemd."""
     return text.replace("%", "%%")
 
 
 def one_line(text: str) -> str:
-    """Write text that stands in a comment: no character of it ends the line."""
+    """Return text for a comment: unprintable characters, such as line ends, become `?`."""
     return "".join(each if each.isprintable() else "?" for each in text)
 
 

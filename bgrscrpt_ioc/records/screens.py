@@ -35,9 +35,9 @@ COLOURS: dict[State, Colour] = {
     State.BACKOFF: (255, 235, 150),
     State.FAILED: RED,
 }
-ASKED = {  # commands that end a run: their buttons ask first
-    "STOP": "Stop the script of $(NAME), and keep it stopped?",
-    "RESTART": "End this run of $(NAME), and start the script again?",
+ASKED = {  # questions of the buttons that end a run
+    "STOP": "Stop the script of $(NAME)? It stays stopped until somebody starts it.",
+    "RESTART": "Restart the script of $(NAME)? This ends the current run.",
 }
 
 
@@ -150,17 +150,17 @@ class Screen:
         return widget
 
 
-# The instance's screen: three columns of labels and PVs, and below them lines of a label and a PV.
+# The screen of an instance: three columns of labels and PVs; below, lines of one label and one PV.
 COLUMNS = (
     (
         ("Started", "STARTTIME"),
-        ("Runs, h:mm:ss", "UPTIME"),
-        ("Ended last by", "EXITREASON"),
+        ("Uptime, h:mm:ss", "UPTIME"),
+        ("Exit reason", "EXITREASON"),
         ("Exit code", "EXITCODE"),
-        ("Starts again in", "RETRYIN"),
+        ("Next start in", "RETRYIN"),
     ),
     (
-        ("Process", "PID"),
+        ("Process id", "PID"),
         ("Heartbeat", "HEARTBEAT"),
         ("CPU", "CPU"),
         ("Memory", "MEMORY"),
@@ -170,20 +170,20 @@ COLUMNS = (
         ("Starts", "STARTS"),
         ("Restarts", "RESTARTS"),
         ("Lines of output", "LOG:COUNT"),
-        ("Lines not on file", "LOG:DROPPED"),
+        ("Lines not saved", "LOG:DROPPED"),
         ("Threads", "THREADS"),
     ),
 )
 PLACES = ((MARGIN, 215), (370, 180), (690, 170))  # x of a column, and width of its values
 LINES = (
     ("Script", "SCRIPT"),
-    ("Script's file", "SCRIPT:MSG"),
-    ("Interpreter", "PYTHON"),
+    ("Script file", "SCRIPT:MSG"),
+    ("Python", "PYTHON"),
     ("Registry", "REGISTRY:MSG"),
     ("Log file", "LOG:FILE"),
     ("Host of the IOC", "IOC:HOST"),
 )
-BESIDE = {  # what is shown to the right of a line
+BESIDE = {  # label and PV to the right of a line
     "SCRIPT": ("Changed on disk", "SCRIPT:CHANGED"),
     "SCRIPT:MSG": ("Git revision", "SCRIPT:GIT"),
     "REGISTRY:MSG": ("Registered", "REGISTERED"),
@@ -205,7 +205,7 @@ def instance_screen() -> str:
             x += 100
     screen.switch(_pv("AUTORESTART"), "Autorestart", x, 112, 140)
     screen.progress(_pv("PROGRESS"), x + 150, 112, WIDTH - MARGIN - x - 150)
-    screen.label("The script says", MARGIN, 150, LABEL)
+    screen.label("Message", MARGIN, 150, LABEL)
     screen.long(_pv("MESSAGE"), INDENT, 150, WIDTH - INDENT - MARGIN, 36)
     screen.label("Last error", MARGIN, 192, LABEL)
     screen.long(_pv("ERROR"), INDENT, 192, WIDTH - INDENT - MARGIN, 36)
@@ -218,16 +218,18 @@ def instance_screen() -> str:
         y, beside = 236 + (5 + row) * LINE, BESIDE.get(name)
         screen.label(text, MARGIN, y, LABEL)
         width = WIDTH - INDENT - MARGIN
-        screen.value(_pv(name), INDENT, y, PLACES[2][0] - 160 if beside else width, text=True)
+        x, _ = PLACES[1 if name == "IOC:HOST" else 2]  # a time is wider than the last column
+        screen.value(_pv(name), INDENT, y, x - 160 if beside else width, text=True)
         if beside:
-            screen.label(beside[0], PLACES[2][0], y, LABEL)
-            screen.value(_pv(beside[1]), PLACES[2][0] + INDENT - MARGIN, y, PLACES[2][1])
+            screen.label(beside[0], x, y, LABEL)
+            at = x + INDENT - MARGIN
+            screen.value(_pv(beside[1]), at, y, WIDTH - MARGIN - at)
     for x, name, text in (
         (MARGIN, "TRACEBACK", "Traceback of the last error"),
         (
             WIDTH // 2 + MARGIN,
             "STACK:TEXT",
-            "Stacks of the threads, after STACK or a missed heartbeat",
+            "Stacks of the threads (after Stack, or a missed heartbeat)",
         ),
     ):
         screen.label(text, x, 502, WIDTH // 2 - 2 * MARGIN)
@@ -240,7 +242,7 @@ def instance_screen() -> str:
 
 
 def overview(prefix: str, names: Sequence[str]) -> str:
-    """Return the overview of these instances: for each a row, and a button that opens its screen.
+    """Return the overview of these instances: a row for each, with a button that opens its screen.
 
     `prefix` may be the macro `$(P)`. The screens must be in the same directory as the overview.
     """
@@ -249,10 +251,10 @@ def overview(prefix: str, names: Sequence[str]) -> str:
     x = {"STATUS": 150, "UPTIME": 250, "RESTARTS": 340, "STATUS:MSG": 410, "MESSAGE": 745}
     for text, at, width in (
         ("State", x["STATUS"], 90),
-        ("h:mm:ss", x["UPTIME"], 80),
+        ("Uptime", x["UPTIME"], 80),
         ("Restarts", x["RESTARTS"], 65),
-        ("Why", x["STATUS:MSG"], 330),
-        ("The script says", x["MESSAGE"], 245),
+        ("Reason", x["STATUS:MSG"], 330),
+        ("Message", x["MESSAGE"], 245),
     ):
         screen.label(text, at, 55, width)
     for row, name in enumerate(names):
@@ -267,7 +269,7 @@ def overview(prefix: str, names: Sequence[str]) -> str:
 
 
 def shipped() -> Mapping[str, str]:
-    """Return the files in db/ that are made here: name -> text."""
+    """Return the screens that are installed, in db/: name -> text."""
     return {SCREEN: instance_screen(), OVERVIEW: overview("$(P)", NUMBERED)}
 
 

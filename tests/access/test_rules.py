@@ -75,7 +75,7 @@ INPUTS: list[dict[str, float]] = [{}, {"A": 1.0}, {"A": 0.0, "B": 3.0}, {"A": 1.
 
 @pytest.fixture(scope="module")
 def epics() -> Iterator[Peer]:
-    """EPICS's code, in a process of its own."""
+    """Start EPICS's code in a process of its own."""
     with Peer([sys.executable, str(HERE / "access_peer.py")], ca_environ(5064)) as peer:
         yield peer
 
@@ -86,7 +86,7 @@ def file_of(name: str) -> str:
 
 
 def ours(acf: str, level: int, user: str, host: str, inputs: dict[str, float]) -> list | None:
-    """What we decide of group X."""
+    """Return what our code decides for group X."""
     try:
         file = parse(acf)
     except AccessFileError:
@@ -101,7 +101,7 @@ def ours(acf: str, level: int, user: str, host: str, inputs: dict[str, float]) -
 
 @pytest.mark.parametrize("name", ACFS)
 def test_decisions_are_those_of_epics(epics: Peer, name: str) -> None:
-    """For users, hosts, levels and inputs: the same right and the same trap, or refused."""
+    """For users, hosts, levels and inputs, right and trap are EPICS's, or the file is refused."""
     acf = file_of(name)
     for (level, user, host), values in product(ASKED, INPUTS):
         inputs = {each: value for each, value in values.items() if f"INP{each}(" in acf}
@@ -145,7 +145,7 @@ EXPRESSIONS = st.recursive(
 @example("-(1 / A) | 1e30 | 1e12", [0.0, 0.0, 0.0])
 @given(EXPRESSIONS, st.lists(st.integers(-5, 5).map(float), min_size=3, max_size=3))
 def test_calc_is_that_of_epics(epics: Peer, text: str, values: list[float]) -> None:
-    """Of expressions with all operators, and of their grouping, the same value."""
+    """Expressions with all operators, in any grouping, have EPICS's value."""
     theirs = epics.ask("calc", text=text, inputs=values)
     function, _ = compiled(text)
     found = function(dict(zip("ABC", values, strict=True)))
@@ -158,7 +158,7 @@ def test_calc_is_that_of_epics(epics: Peer, text: str, values: list[float]) -> N
     "text", ["", "A+", "(A", "A)", "A B", "X", "A ? B", "foo(A)", "ABS(A,B)", "$"]
 )
 def test_what_is_no_expression(epics: Peer, text: str) -> None:
-    """EPICS takes it for none, neither do we, and say where."""
+    """A text that is no expression for EPICS is refused, with the place of the mistake."""
     assert text == "" or epics.ask("calc", text=text, inputs=[]) is None
     with pytest.raises(CalcError, match="CALC '"):
         compiled(text)
@@ -180,13 +180,13 @@ def test_what_is_no_expression(epics: Peer, text: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_file(text: str, told: str) -> None:
-    """The message has the line, what was expected, and what is there."""
+    """A mistake in a file gives a message with the line, the expected word and the found word."""
     with pytest.raises(AccessFileError, match=told):
         parse(text)
 
 
 @given(st.text(alphabet='UAGHSINPRULECTDMOW(){},"# \n01abx', max_size=60))
 def test_any_text_is_a_file_or_refused(text: str) -> None:
-    """Whatever stands in a file, there is an answer."""
+    """Any text is accepted as a file or refused with a message; nothing else is raised."""
     with suppress(AccessFileError):
         assert parse(text).groups.keys() >= set()

@@ -1,4 +1,4 @@
-"""What real clients say, with something gone wrong in it, costs nobody else anything."""
+"""Damaged messages of real clients do no harm to other clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MESSAGES = 3000  # over sockets
 
 @pytest.mark.timeout(1800)  # 5 s of processor time
 def test_100_000_messages_of_real_clients_mutated() -> None:
-    """Nothing is raised, no connection, channel, monitor or memory is left, and few lines."""
+    """100,000 damaged messages raise nothing, leave nothing behind, and cost few log lines."""
     print(f"FUZZ_SEED={SEED}")
     watch, cases = standing.Watch(), Mutations.kept()
     logging.getLogger().addHandler(watch)
@@ -46,13 +46,13 @@ def test_100_000_messages_of_real_clients_mutated() -> None:
 
 
 def test_an_innocent_client_notices_nothing(start_ioc: Callable[..., Served]) -> None:
-    """Over sockets, it gets and watches all along, and the server's tables are empty after it."""
+    """Beside damaged messages, another client gets and watches; afterwards the tables are empty."""
     print(f"FUZZ_SEED={SEED}")
     assert recorded.stand(start_ioc(), Mutations.kept(), SEED, MESSAGES).messages >= MESSAGES
 
 
 async def test_what_is_recorded_is_what_clients_say(tmp_path: Path) -> None:
-    """The kept sessions are of the clients there are; made anew, none of them is ended."""
+    """The kept recordings are of all clients that we have; a new recording ends normally."""
     anew = tmp_path / "sessions.json"
     save(await asyncio.to_thread(record, tmp_path), anew)
     sessions = load(anew)

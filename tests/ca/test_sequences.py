@@ -1,4 +1,4 @@
-"""What base's acceptance test does, by the real libca: the same comes of it as from base's server.
+"""Sequences of base's acceptance test, by the real libca: our results are those of base's server.
 
 `python -m tests.ca.acctst` runs the acceptance test itself, which takes minutes.
 """
@@ -29,7 +29,7 @@ Found = dict[str, Any]
 
 
 def run(server: Peer, port: int) -> Found:
-    """Run all sequences against the server at a port; what came of each."""
+    """Run all sequences against the server at a port; return the results of each."""
     names = (f"{P}AUTORESTART", f"{P}LOG", *(f"{P}{each}" for each in MANY))
     command = [sys.executable, sequences.__file__, *names]
     with (
@@ -53,7 +53,7 @@ def run(server: Peer, port: int) -> Found:
 
 
 def of_base() -> Found:
-    """What comes of them from base's server."""
+    """Return the results from base's server."""
     port = free_port()
     command = [sys.executable, str(HERE / "softioc_peer.py"), str(TEMPLATE)]
     with Peer([*command, "P=TE:,NAME=BGRSCRPT_01"], ca_environ(port)) as server:
@@ -63,7 +63,7 @@ def of_base() -> Found:
 
 
 def of_ours(log: Path) -> Found:
-    """What comes of them from ours, of which nothing is left then."""
+    """Return the results from our server, and check that no client is left in it."""
     with Served(log, still=True) as server:
         server.publish("LOG", TEXT)
         found = run(server, server.port)
@@ -75,7 +75,7 @@ def of_ours(log: Path) -> Found:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Found]:
-    """What comes of them from base's server and from ours, at one time: libca mostly waits."""
+    """Return the results from both servers, run at one time because libca mostly waits."""
     log = tmp_path_factory.mktemp("sequences") / "log"
     with ThreadPoolExecutor() as pool:
         base, ours = pool.submit(of_base), pool.submit(of_ours, log)
@@ -85,6 +85,6 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Found]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_sequence(both: tuple[Found, Found], name: str) -> None:
-    """The same values and statuses come, in the same order where there is one."""
+    """A sequence has the same values and statuses from both servers, in the same order."""
     base, ours = both
     assert ours[name] == base[name]

@@ -1,4 +1,4 @@
-"""No example looks alive when it is dead: it ends as a failure, or its heartbeat stops."""
+"""A broken example never looks alive: it ends as a failure, or its heartbeat stops."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_thread_that_dies(dead: dict[str, Alone], name: str) -> None:
 
 
 def test_a_plot_that_fails_does_not_beat(tmp_path: Path) -> None:
-    """A plot whose points cannot be had says so, and its heartbeat stops."""
+    """A plot that cannot read its points says so, and its heartbeat stops."""
     text = PLOT.format(more="raise ValueError('no point')") + WAIT
     with Alone(tmp_path / "log", 9, before=text, **plot_environ(tmp_path)) as running:
         until(lambda: "Mine: update failed: ValueError: no point" in running.output)
@@ -120,7 +120,7 @@ def test_a_plot_that_fails_does_not_beat(tmp_path: Path) -> None:
 
 
 def test_a_callback_that_raises(tmp_path: Path) -> None:
-    """A callback of Channel Access that raises is no PV that stands still: no heartbeat comes."""
+    """If a callback of Channel Access raises, the heartbeat of the example stops."""
     text = """
 import technique.muon.background_plot as plot
 from technique.muon._plot_channels import Channel
@@ -140,7 +140,7 @@ mine.start()
 
 @pytest.mark.parametrize("example", ["data_logger.py", "averager.py", "two_instances.py"])
 def test_a_library_that_fails(tmp_path: Path, example: str) -> None:
-    """What an example does not expect ends it, with a traceback and exit code 1."""
+    """An unexpected exception ends an example, with a traceback and exit code 1."""
     environ = {"INTERVAL": "0.01", "WINDOW": "0.1", "SAMPLES": "10"}
     with Alone(tmp_path / "log", 9, example=example, before=PV_FAILS, **environ) as running:
         assert running.process.wait(60) == 1
@@ -149,7 +149,7 @@ def test_a_library_that_fails(tmp_path: Path, example: str) -> None:
 
 
 def test_work_that_fails(tmp_path: Path) -> None:
-    """A measurement that raises ends its script; so does what no job may raise."""
+    """A measurement that raises ends its script; so does a job that raises a SystemError."""
     for name in ("heartbeat_and_progress", "background_script", "scheduled_job"):
         with Alone(tmp_path / "log", 9, example=f"{name}.py", before=RAISES) as running:
             assert running.process.wait(60) == 1
@@ -157,7 +157,7 @@ def test_work_that_fails(tmp_path: Path) -> None:
 
 
 def test_its_error_is_served(tmp_path: Path) -> None:
-    """Under the IOC the run of a dead watchdog is a failure, with what it died of."""
+    """Under the IOC, the run of a broken watchdog is a failure, and ERROR has the exception."""
     script = tmp_path / "script.py"
     script.write_text(WATCHDOG.format(error="ValueError('a bug')") + WAIT)
     with Ioc(tmp_path, script, "--python-path", str(EXAMPLES), "--start-limit", "1") as ioc:

@@ -1,4 +1,4 @@
-"""`make demo` as it is played, on a host without EPICS."""
+"""`make demo` on a host without EPICS."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def demo(directory: Path, **more: str) -> Ioc:
 
 
 def left(directory: Path) -> list[int]:
-    """The processes of the demonstration that live."""
+    """Return the living processes of the demonstration."""
     found = posix.started_with_any(MARK).items()
     return [pid for pid, mark in found if mark == str(directory)]
 
 
 async def picture(page: Page, width: int, tall: int, path: Path) -> None:
-    """Write what a window of this size shows."""
+    """Write a picture of a window of this size."""
     size = {**SIZE, "width": width, "height": tall}
     await page.ask("Emulation.setDeviceMetricsOverride", **size)
     shot = await page.ask("Page.captureScreenshot", format="png")

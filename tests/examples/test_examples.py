@@ -65,7 +65,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_heartbeat_and_progress(run: Run) -> None:
-    """It says how far it is, beats once for each point, and ends well."""
+    """The example shows its progress, beats once for each point, and ends with exit code 0."""
     running = run("heartbeat_and_progress.py", POINTS=5, SECONDS=0.01)
     until(lambda: running.get(NAME + "STATUS", STRING) == "Finished")
     assert running.get(NAME + "HEARTBEAT") == 5
@@ -183,7 +183,7 @@ record(ao, "TE:DEMO:IN") { field(VAL, "10") field(PINI, "YES")
 
 
 def test_the_averager(run: Run, tmp_path: Path) -> None:
-    """It publishes the mean of a whole window as a PV of its own, and of no gap."""
+    """The averager publishes the mean of a whole window as a PV, and no mean over a gap."""
     port, database = free_port(), tmp_path / "records.db"
     database.write_text(RECORDS)
     server = [sys.executable, str(HERE / "softioc_peer.py"), str(database), ""]
@@ -215,14 +215,14 @@ def test_the_averager(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_scheduled_job(run: Run) -> None:
-    """It runs, and runs again."""
+    """The scheduled job runs, and runs again."""
     running = run("scheduled_job.py", WHEN="0.01")
     until(lambda: running.text(NAME + "LOG").count("the job runs") >= 3)
     running.until_message(" done; next ")
 
 
 def test_a_job_that_fails(run: Run, tmp_path: Path) -> None:
-    """Its exception is told, with its traceback, and the next run comes all the same."""
+    """If a job fails, its traceback is printed, and the next run takes place."""
     script = tmp_path / "script.py"
     script.write_text(
         "import scheduled_job\nruns = []\n"
@@ -239,7 +239,7 @@ def test_a_job_that_fails(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_time_of_day(run: Run) -> None:
-    """It says when it will run, and does not run before."""
+    """A job at a time of day says when it will run, and does not run before."""
     running = run("scheduled_job.py", WHEN="06:00")
     running.until_message("not run yet; next ")
     assert re.search(r"next \d\d \w{3} 06:00$", running.text(NAME + "MESSAGE"))
@@ -249,7 +249,7 @@ def test_a_time_of_day(run: Run) -> None:
 
 
 def test_two_instances(tmp_path: Path, instrument: Instrument) -> None:
-    """Each watches its own block, registers by its own name, and is restarted by itself."""
+    """Each of two instances watches its own block, registers its own name, restarts alone."""
     config = tmp_path / "ioc.toml"
     script = EXAMPLES / "two_instances.py"
     config.write_text(

@@ -39,7 +39,7 @@ function press_tab {
 def test_bash(
     words: tuple[str, ...], completed: set[str], from_wheel: Installed, tmp_path: Path
 ) -> None:
-    """Commands, options, choices and paths are completed."""
+    """In bash, commands, options, choices and paths are completed."""
     (tmp_path / "instrument.toml").touch()
     done = subprocess.run(
         ["bash", "-c", f'{BASH}press_tab bgrscrpt-ioc "$@"', "bash", *words],
@@ -54,7 +54,7 @@ def test_bash(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_syntax(shell: str, from_wheel: Installed) -> None:
-    """The script is one of its shell."""
+    """The completion script has valid syntax for its shell."""
     made = subprocess.run(
         [from_wheel.command, "completion", shell], capture_output=True, check=True
     )

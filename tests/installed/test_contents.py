@@ -1,4 +1,4 @@
-"""What is in the wheel, and what `bgrscrpt-ioc files` says of it."""
+"""The contents of the wheel, and the command `bgrscrpt-ioc files`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHIPPED = {
 
 
 def test_the_wheel_is_the_tree(distributions: tuple[Path, Path]) -> None:
-    """Each file that belongs to it is there once, unchanged, and no other."""
+    """The wheel has each file of the package once and unchanged, and no other file."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", *SHIPPED],
         cwd=ROOT,
@@ -42,7 +42,7 @@ def test_the_wheel_is_the_tree(distributions: tuple[Path, Path]) -> None:
 
 
 def test_files(from_wheel: Installed, tmp_path: Path) -> None:
-    """`files` lists what is installed for other tools, says where each is, and copies it."""
+    """`files` lists the files for other tools with their places, and copies them."""
 
     def run(*arguments: str | Path) -> list[str]:
         command = [from_wheel.command, "files", *arguments]

@@ -49,7 +49,7 @@ def python(*version: int) -> str:
 
 
 def test_an_old_python_is_named(clone: Path) -> None:
-    """It fails at once, says which version it is, and makes no environment."""
+    """With an old Python, `make` fails at once, names its version, and makes no environment."""
     code, output = make(clone, f"PYTHON={python(3, 10)}")
     assert code
     assert "is Python 3.10." in output
@@ -58,7 +58,7 @@ def test_an_old_python_is_named(clone: Path) -> None:
 
 
 def test_no_python_is_named(clone: Path) -> None:
-    """So does a program that is not there."""
+    """With a program that does not exist as Python, `make` fails in the same way."""
     code, output = make(clone, "PYTHON=/nowhere/python3")
     assert code
     assert "PYTHON=/nowhere/python3 cannot be run" in output

@@ -50,7 +50,7 @@ def foreign() -> dict[str, str]:
 
 
 def test_every_python_runs_scripts(installed: Installed, tmp_path: Path) -> None:
-    """Each script runs, says something, registers, prints, and is stopped."""
+    """With every Python, a script runs, sends a message, registers, prints, and is stopped."""
     pythons = foreign()
     assert pythons, "no Python but the tests' own"
     lines = [f'prefix = "TE:"\nstate_dir = "{tmp_path}/state"\n']
@@ -63,7 +63,7 @@ def test_every_python_runs_scripts(installed: Installed, tmp_path: Path) -> None
     environ = ca_environ(port := free_port())
 
     def ask(*arguments: str) -> str:
-        """Ask until there is an answer: on a busy machine an IOC may be slower than its clients."""
+        """Ask until an answer comes: on a busy machine, the IOC may be slower than the clients."""
         command = [installed.command, *arguments, "--config", config]
 
         def answered() -> subprocess.CompletedProcess[str] | None:

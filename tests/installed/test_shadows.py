@@ -1,4 +1,4 @@
-"""Modules of others, in PYTHONPATH and in the working directory, are for scripts and not for us."""
+"""Modules in PYTHONPATH and in the working directory reach scripts, and never the IOC."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_pythonpath_is_for_scripts(
 def test_the_working_directory_is_for_scripts(
     module: bool, from_wheel: Installed, shadows: Path
 ) -> None:
-    """Started in a directory that has modules of these names, a command does its work."""
+    """A command works in a directory that has modules with the names of libraries."""
     how = (from_wheel.python, "-m", "bgrscrpt_ioc") if module else (from_wheel.command,)
     done = subprocess.run(
         [*how, "status", "--port", str(free_port())],
@@ -70,7 +70,7 @@ def test_the_working_directory_is_for_scripts(
 
 
 def test_a_package_found_by_pythonpath(tmp_path: Path) -> None:
-    """Who runs the package itself by PYTHONPATH gets that package."""
+    """If PYTHONPATH names a source tree of the package, that package runs."""
     package = tmp_path / "bgrscrpt_ioc"
     package.symlink_to(Path(bgrscrpt_ioc.__file__).parent)
     command = [sys.executable, "-m", "bgrscrpt_ioc", "--version"]

@@ -1,4 +1,4 @@
-"""Who may do what, as clients over the real libca see it, and who is told of it."""
+"""Access rights, as clients over the real libca see them, and the log of puts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_user_who_may(tmp_path: Path) -> None:
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
-    """Who may not read gets neither the value nor monitors of it; the connection stays."""
+    """A client without the right to read gets no value and no monitor, and stays connected."""
     with started(tmp_path, "ASG(DEFAULT)") as ioc, Client(ioc.ready().port) as client:
         found = client.connect(P + "STATUS")
         assert (found["readable"], found["writable"]) == (False, False)
@@ -78,7 +78,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 
 
 def test_a_manager_mode(tmp_path: Path) -> None:
-    """Rights follow a PV of our own, as a client that is connected sees."""
+    """Rights follow a PV of this IOC, and a connected client sees the change."""
     acf = 'ASG(DEFAULT) {INPA(%s) RULE(1, READ) RULE(1, WRITE) {CALC("A=1")}}'
     with started(tmp_path, acf % f"{P}AUTORESTART") as ioc, Client(ioc.ready().port) as client:
         assert client.connect(P + "RESTART")["writable"]
@@ -88,7 +88,7 @@ def test_a_manager_mode(tmp_path: Path) -> None:
 
 
 def test_a_mode_of_another_ioc(tmp_path: Path) -> None:
-    """An input on the network: its value counts, and its loss takes the right away."""
+    """Rights follow a PV of another IOC; if that PV is lost, the right is lost."""
     acf = 'ASG(DEFAULT) {INPA(OTHER:BGRSCRPT_01:AUTORESTART) RULE(1, WRITE) {CALC("A=1")}}'
     other = tmp_path / "other"
     other.mkdir()
@@ -138,7 +138,7 @@ def test_a_mode_that_a_script_makes(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
-    """At the start it is named, with the line, and nothing is served; later it changes nothing."""
+    """A bad access file stops the start, with file and line; later it changes nothing."""
     with started(tmp_path / "bad", "ASG(DEFAULT) {\nRULE(1, RAED)}") as ioc:
         assert ioc.exit_code() == 1
         assert "access.acf: line 2: 'RAED' should be NONE, READ or WRITE" in ioc.output

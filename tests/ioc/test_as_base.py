@@ -1,4 +1,4 @@
-"""What base's server answers, byte by byte: every DBR type, and every request that is odd.
+"""Our answers are those of base's server, byte by byte: every DBR type, and odd requests.
 
 The other server is EPICS's own record engine with our database.
 """
@@ -144,7 +144,7 @@ OF_NO_CHANNEL = (READ_SYNC, ECHO, CLIENT_NAME, HOST_NAME, 99)
 
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_requests(ports: tuple[int, int], odd: str) -> None:
-    """Where base answers with an error and goes on, so do we.
+    """If base answers an odd request with an error and goes on, so does our server.
 
     Where base ends a connection, so do we.
 

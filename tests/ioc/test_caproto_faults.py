@@ -1,4 +1,4 @@
-"""For each fault of caproto 1.3.0's server in the design's list: what our server does instead.
+"""For each fault of caproto 1.3.0's server in our list: our server does not have the fault.
 
 Numbers 13 (processes) and 15 (autosave) have nothing to do with Channel Access.
 """
@@ -40,7 +40,7 @@ MAJOR, WRITE = 2, 2
 
 
 def test_fault_1_a_stalled_client_stops_nobody(serve: Served, client: Client) -> None:
-    """A client that reads nothing costs the others nothing, and later reads the newest value."""
+    """A client that reads nothing does not delay others, and later reads the newest value."""
     status = client.monitor(P + "STATUS")
     with RawClient(serve.port, buffer=4096) as stalled:
         log = stalled.open(P + "LOG")

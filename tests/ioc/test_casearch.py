@@ -1,4 +1,4 @@
-"""Searches and beacons: what the server sends by datagrams, and to whom."""
+"""Searches and beacons: the datagrams that the server sends, and their destinations."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_beacons_announce_the_server(start_ioc: Callable[..., Served], udp: sock
 async def test_a_destination_that_is_not_reached_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A beacon that cannot be sent is logged once."""
+    """A beacon that cannot be sent is logged only once."""
     caplog.set_level("INFO")
     beacons = Beacons(free_port(), {("255.255.255.255", 0): "127.0.0.1"}, period=60)
     for _ in range(3):

@@ -122,7 +122,7 @@ def client(make_peer: Callable[[], Client]) -> Client:
 
 
 def test_a_refused_put_is_told(client: Client) -> None:
-    """A put that access security refuses is told as such, with who may not write."""
+    """If access security refuses a put, the command says so, with the user and host."""
     code, out, err = client.run("start", "D")
     assert (code, out) == (1, "")
     who = f"{getpass.getuser()}@{socket.gethostname()}"
@@ -140,7 +140,7 @@ def test_a_failed_put_is_told(client: Client) -> None:
 
 
 def test_what_follows_a_put_has_its_connection(client: Client) -> None:
-    """A put leaves the connection open: while libca closes it, not all is found that is read."""
+    """Reads after a put use its connection: while libca closes one, it misses some PVs."""
     text = (
         "import psutil\n"
         "from bgrscrpt_ioc.client import libca, pvs\n"
@@ -202,7 +202,7 @@ def test_an_ioc_that_dies(make_peer: Callable[[], Client]) -> None:
 
 
 def test_no_ioc() -> None:
-    """When nobody answers, the error says where was looked."""
+    """If no IOC answers, the error says where the command has searched."""
     port = free_port()
     code, _, err = Client(port).run("stop", "BGRSCRPT_01")
     assert code == 1

@@ -37,7 +37,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_a_pv_and_a_setting(copy: Path, tmp_path: Path) -> None:
-    """Two lines make a PV that every client can read; one field makes an option with its help."""
+    """The page's two lines make a PV that clients can read; its one field makes an option."""
     script = tmp_path / "script.py"
     script.write_text(FOREVER)
     run = (sys.executable, "-P", "-m", "bgrscrpt_ioc", "run")

@@ -1,4 +1,4 @@
-"""What `deploy` makes, run: ISIS's boot directory, the probes, and the IOC as process 1."""
+"""Runs files that `deploy` makes: ISIS's boot directory, the probes, and an IOC as process 1."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ def test_run_ioc_starts_the_ioc(macros: dict[str, str] | None, boot: Path) -> No
 
 
 def here(words: list[str], settings: Path) -> list[str]:
-    """A command line of a container, for what is here."""
+    """Return a command line of a container with the paths of this test."""
     return [each.replace(f"{container.SETTINGS}/{settings.name}", str(settings)) for each in words]
 
 
 def site(settings: Path) -> Site:
-    """The site of these settings."""
+    """Return the site of these settings."""
     return site_of({}, COMMAND, settings, prefix="TE:", user="bgrscrpt")
 
 
 def probes(settings: Path) -> dict[str, list[str]]:
-    """The commands of the manifest and of the Containerfile."""
+    """Return the probes of the manifest and of the Containerfile."""
     (manifest,) = yaml.safe_load_all(kubernetes.stateful_set(site(settings), "x"))
     (ioc,) = manifest["spec"]["template"]["spec"]["containers"]
     found = {key: ioc[f"{key}Probe"] for key in ("startup", "readiness", "liveness")}
@@ -98,14 +98,14 @@ def probes(settings: Path) -> dict[str, list[str]]:
 
 
 def instruction(name: str, settings: Path) -> list[str]:
-    """The words of an instruction of the Containerfile."""
+    """Return the words of an instruction of the Containerfile."""
     text = container.containerfile(site(settings), "x").replace("\\\n", "")
     (found,) = re.findall(rf"^{name} [^\[]*(\[.*\])$", text, re.MULTILINE)
     return here(json.loads(found), settings)
 
 
 def asked(settings: Path, port: int) -> dict[str, bool]:
-    """Whether each probe succeeds, in the time that it may take."""
+    """Return whether each probe succeeds within its timeout."""
     environ = ca_environ(port) | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     started = {
         key: subprocess.Popen(command, env=environ, stdout=subprocess.PIPE)
@@ -121,7 +121,7 @@ ALL_WELL = dict.fromkeys(("startup", "readiness", "liveness", "health"), True)
 
 
 def test_probes_tell_the_ioc_from_its_scripts(tmp_path: Path) -> None:
-    """Without the IOC all fail; a bad script or bad settings make it unready, and no more."""
+    """Without the IOC all probes fail; a failed script or bad settings fail only readiness."""
     settings, script = tmp_path / "my site.toml", tmp_path / "script.py"
     script.write_text(FOREVER)
     settings.write_text(
@@ -181,7 +181,7 @@ def contained(tmp_path: Path) -> Iterator[Ioc]:
 
 
 def first_process(ioc: Ioc) -> psutil.Process:
-    """Process 1 of the namespace, as it is seen from outside."""
+    """Return the pid of the namespace's process 1, seen from outside."""
     (first,) = psutil.Process(ioc.process.pid).children()
     status = Path(f"/proc/{first.pid}/status").read_text()
     (numbers,) = re.findall(r"^NSpid:\s+(.*)$", status, re.MULTILINE)
@@ -190,7 +190,7 @@ def first_process(ioc: Ioc) -> psutil.Process:
 
 
 def test_process_1_takes_signals(contained: Ioc) -> None:
-    """SIGTERM ends scripts by their `stop_signal`, then the IOC with 0."""
+    """As process 1, the IOC ends on SIGTERM with exit code 0, after its scripts."""
     contained.wait_for("IOC started")
     assert "Traceback" not in contained.output
     first_process(contained).send_signal(signal.SIGTERM)
@@ -199,7 +199,7 @@ def test_process_1_takes_signals(contained: Ioc) -> None:
 
 
 def test_process_1_reaps_what_others_leave(contained: Ioc) -> None:
-    """An orphan of another process of the container, as of a probe, leaves no zombie."""
+    """As process 1, the IOC reaps orphans of other processes, such as probes."""
     contained.wait_for("IOC started")
     first = first_process(contained)
     inside = ["nsenter", "--target", str(first.pid), "--pid", "--mount"]

@@ -54,7 +54,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_it_says_that_it_serves_and_what(tmp_path: Path, script: Path) -> None:
-    """One line when it serves."""
+    """The IOC prints one line when it serves: its instances, the number of PVs, the port."""
     with Ioc(tmp_path, script, "--prefix", "TE:") as ioc:
         lines = ioc.ready().output.splitlines()
         told = f"serving TE:BGRSCRPT_01 ({len(RECORDS)} PVs) on 127.0.0.1:{ioc.port}"
@@ -62,7 +62,7 @@ def test_it_says_that_it_serves_and_what(tmp_path: Path, script: Path) -> None:
 
 
 def test_stdin_may_be_closed(tmp_path: Path, script: Path) -> None:
-    """It needs no stdin, not even an open one."""
+    """The IOC starts with a closed stdin."""
     read, write = os.pipe()
     os.close(write)
     try:
@@ -228,7 +228,7 @@ class ProcServ:
                 pass
 
     def lines(self) -> list[str]:
-        """Its log."""
+        """Return the lines of procServ's log."""
         text = self.log.read_text() if self.log.exists() else ""
         return text.replace("\r\n", "\n").splitlines()
 
@@ -308,7 +308,7 @@ STREAMS = {
 
 @pytest.mark.parametrize("streams", STREAMS)
 def test_it_serves_with_any_standard_streams(streams: str, tmp_path: Path, script: Path) -> None:
-    """Closed, full or without a reader, from the start: it serves, runs scripts and ends."""
+    """With closed, full or unread standard streams, the IOC serves, runs scripts and ends."""
     port = free_port()
     # What stands behind `>(true)` has ended before the IOC starts.
     line = f'exec {STREAMS[streams]}; sleep 1; exec "$@"'

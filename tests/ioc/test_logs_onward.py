@@ -1,4 +1,4 @@
-"""What the IOC says to those who collect logs: JSON on stdout, base's iocLogServer, caPutLog."""
+"""Logs for collectors: JSON lines on stdout, base's iocLogServer, and caPutLog's servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def started(directory: Path, *options: str, **environ: str) -> Ioc:
 
 @contextmanager
 def log_server(directory: Path, port: int) -> Iterator[Path]:
-    """EPICS base's own; the file that it writes."""
+    """Start EPICS base's iocLogServer; return the file that it writes."""
     file = directory / f"ioc{port}.log"
     server = subprocess.Popen(
         [tool("iocLogServer")],
@@ -48,7 +48,7 @@ def log_server(directory: Path, port: int) -> Iterator[Path]:
 
 
 def objects(ioc: Ioc) -> list[dict[str, Any]]:
-    """All whole lines that it has printed, each by itself."""
+    """Return the objects of all whole lines that the IOC has printed."""
     return [json.loads(line) for line in ioc.drain().splitlines(keepends=True) if line[-1] == "\n"]
 
 
@@ -76,7 +76,7 @@ def test_json_lines(tmp_path: Path) -> None:
 
 
 def test_the_log_server_of_base(tmp_path: Path) -> None:
-    """It has the IOC's messages up to the last, in text, also those from before it ran."""
+    """EPICS base's log server gets all messages as text, also those from before its start."""
     port = free_port()
     where = {"EPICS_IOC_LOG_INET": "127.0.0.1", "EPICS_IOC_LOG_PORT": str(port)}
     with started(tmp_path, **where) as ioc, Client(ioc.port) as client:

@@ -14,7 +14,7 @@ PREFIX = "TE:ME:"
 
 
 class User:
-    """Somebody on the host of the IOC."""
+    """A user on the host of the IOC."""
 
     def __init__(self, directory: Path, port: int) -> None:
         self.directory, self.port = directory, port
@@ -37,7 +37,7 @@ class User:
 
 
 def test_runs_of_two_iocs(tmp_path: Path) -> None:
-    """A run that the IOC's death ended is completed at the next start; all are shown, always."""
+    """A run that ended with a killed IOC gets its end at the next start; all runs are shown."""
     script = tmp_path / "script.py"
     script.write_text(FOREVER)
     with Ioc(tmp_path, script, "--prefix", PREFIX) as ioc:
@@ -79,7 +79,7 @@ def test_runs_of_two_iocs(tmp_path: Path) -> None:
 
 
 def test_an_instance_that_nobody_knows(tmp_path: Path) -> None:
-    """It is said where was looked, and what to give."""
+    """For an unknown instance, the message says where was searched, and which option to give."""
     code, out, errors = User(tmp_path, 1_025).run("history", "BGRSCRPT_09")
     assert (code, out) == (1, "")
     assert "no IOC answers for the PV TE:ME:BGRSCRPT_09:HISTORY, and there is no file" in errors

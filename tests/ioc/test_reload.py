@@ -23,7 +23,7 @@ DAEMON = ["setsid", "--wait"]  # it has no terminal, as a service
 
 
 class Site:
-    """An IOC with a file of settings, as a service has it: without a terminal."""
+    """An IOC with a settings file and without a terminal, as a service has it."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self.directory, self.config = directory, directory / "instrument.toml"
@@ -31,7 +31,7 @@ class Site:
         (directory / "forever.py").write_text(FOREVER)
 
     def write(self, *instances: str, top: str = TOP) -> None:
-        """Write the file: each instance is its number, and settings behind it."""
+        """Write the settings file with these instances, each a number and its settings."""
         tables = [f"[instance.BGRSCRPT_0{each[0]}]\n{each[1:].strip()}\n" for each in instances]
         self.config.write_text(top + "".join(tables))
 
@@ -52,7 +52,7 @@ class Site:
         return int((self.directory / "state" / "TE.BGRSCRPT_01.lock").read_text())
 
     def reload(self, *options: str) -> tuple[int, list[str]]:
-        """Run the command; its exit code, and the lines that it prints."""
+        """Run `reload`; return its exit code and the lines that it prints."""
         done = subprocess.run(
             [*COMMAND, "reload", "--pid", str(self.pid), *options],
             env=ca_environ(self.ioc.port),
@@ -70,13 +70,13 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site of which nothing is left."""
+    """Make a site whose processes end with the test."""
     with ExitStack() as stack:
         yield Site(tmp_path, stack)
 
 
 def test_instances_come_change_and_go(site: Site) -> None:
-    """Who waits for a new one finds it, who has one that goes is told, and others see nothing."""
+    """Clients find a new instance, lose a removed one, and see no change of the others."""
     site.write("1", "2")
     site.start()
     client, waiting = site.client(), site.client()
@@ -127,7 +127,7 @@ while True:
 
 
 def test_puts_to_what_is_removed(site: Site) -> None:
-    """A put that goes on when its instance is removed fails; the PVs of its script go, too."""
+    """A put in progress fails when its instance is removed; the script's PVs disappear too."""
     (site.directory / "own.py").write_text(OWN)
     site.write("1", '2 script = "own.py"')
     site.start()
@@ -145,7 +145,7 @@ def test_puts_to_what_is_removed(site: Site) -> None:
 
 
 def test_a_file_that_is_refused(site: Site) -> None:
-    """A typing error, a setting of the whole IOC, a bad script: the line names it, all stays."""
+    """A typing error, a setting of the whole IOC or a bad script is named; nothing changes."""
     site.write("1")
     site.start()
     client = site.client()
@@ -172,7 +172,7 @@ def test_a_file_that_is_refused(site: Site) -> None:
 
 
 def test_how_an_ioc_is_found(site: Site) -> None:
-    """By its file, or by the name of an instance; without such an IOC the command fails."""
+    """`reload` finds the IOC by its file or by an instance's name, and fails without an IOC."""
     site.write("1")
     site.start()
     command = [*COMMAND, "reload", "--dry-run"]

@@ -58,7 +58,7 @@ def test_values_limits_and_alarms(scripted: Scripted) -> None:
 
 
 def test_a_put_is_completed_by_the_script(scripted: Scripted) -> None:
-    """When on_put has returned; failed when it raised, with the value as before; clipped."""
+    """A put completes when on_put returns, and fails when it raises; values are clipped."""
     client = scripted.client
     assert client.put_callback(P + "SP", 55.0) == ECA_NORMAL
     assert scripted.get("SP")["value"] == 10.0
@@ -110,7 +110,7 @@ def soon_healthy(tmp_path: Path) -> Iterator[Scripted]:
 
 
 def test_a_later_run(soon_healthy: Scripted) -> None:
-    """What a later run does not make is gone when it has been healthy; kept values go on."""
+    """PVs that a later run does not make disappear when the run is healthy; kept values stay."""
     scripted, client = soon_healthy, soon_healthy.client
     old, counter = client.monitor(P + "OLD"), client.monitor(P + "COUNTER")
     old.wait_for(1)
@@ -137,7 +137,7 @@ def test_a_later_run(soon_healthy: Scripted) -> None:
 
 
 def test_kept_values_survive_the_ioc(tmp_path: Path) -> None:
-    """The value that a PV had when the IOC ended is the first one of the next."""
+    """A kept value of the last IOC is the initial value in the next IOC."""
     begin = "n = bgrscrpt.pv('N', 1, keep=True)\nxs = bgrscrpt.pv('XS', [1.0], size=9, keep=True)\n"
     with Scripted(tmp_path, begin) as scripted:
         scripted.done("n.set(77); xs.set([1.5, 2.5])")
@@ -157,7 +157,7 @@ def test_waiting_clients_find_a_new_pv(scripted: Scripted) -> None:
 
 
 def test_what_is_wrong_is_said_once(scripted: Scripted) -> None:
-    """A bad name, type or option is a line in LOG and in ERROR; the handle works in the script."""
+    """A bad name, type or option gives one line in LOG and ERROR; the handle works locally."""
     scripted.done(
         "bad = [bgrscrpt.pv('bad', 1.0), bgrscrpt.pv('START', 1), bgrscrpt.pv('X', object()),\n"
         "  bgrscrpt.pv('Y' * 60, 1), bgrscrpt.pv('Z', 1, low='x'), bgrscrpt.pv(None, 1),\n"
@@ -304,7 +304,7 @@ def test_children_may_set_values(tmp_path: Path) -> None:
 
 
 def test_a_flood_is_held_to_the_newest(scripted: Scripted) -> None:
-    """Values without end: LOG says so once, the last value is shown, and others are served."""
+    """If values are set without pause, LOG says so once, and the last value is served."""
     scripted.done("for n in range(200000): temp.set(n)\ntemp.set(3.25)")
     client = scripted.client
     until(lambda: client.get(P + "TEMP") == 3.25)

@@ -1,4 +1,4 @@
-"""The IOC as a service of systemd: what systemd is told, and with the privileges of the unit."""
+"""The IOC as a service of systemd: its notices to systemd, and the unit's privileges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNPRIVILEGED = ["setpriv", "--no-new-privs", "--inh-caps", "-all"]
 
 
 def test_systemd_hears_that_it_serves_lives_and_ends(tmp_path: Path) -> None:
-    """READY comes when the PVs answer; then signs of life; STOPPING; the journal has priorities."""
+    """The IOC tells systemd READY, signs of life and STOPPING; journal lines have priorities."""
     script = tmp_path / "script.py"
     script.write_text(NOTIFIED + FOREVER)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -41,7 +41,7 @@ def test_systemd_hears_that_it_serves_lives_and_ends(tmp_path: Path) -> None:
 
 
 def test_it_needs_no_privileges(tmp_path: Path) -> None:
-    """Without capabilities, and with no way to get any, it runs, restarts and stops a script."""
+    """Without any capability, the IOC starts, restarts and stops a script."""
     script = tmp_path / "script.py"
     script.write_text(FOREVER)
     reduced = [*UNPRIVILEGED, "--bounding-set", "-all"] if os.geteuid() == 0 else UNPRIVILEGED

@@ -50,7 +50,7 @@ heartbeat_timeout = 0.5
 
 @pytest.fixture
 def overview(ioc: Ioc, tmp_path: Path) -> Path:
-    """What `deploy screens` writes."""
+    """Return the overview that `deploy screens` writes."""
     command = [*COMMAND, "deploy", "screens", "--config", ioc.directory / "site.toml"]
     subprocess.run([*command, "--write", tmp_path], capture_output=True, check=True)
     return tmp_path / "bgrscrpt_overview.bob"
@@ -69,7 +69,7 @@ def ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ioc]:
 
 
 async def behind(page: Page, text: str) -> str:
-    """The colour behind a text."""
+    """Return the colour behind a text."""
     return await page.evaluate(
         f"""getComputedStyle([...document.querySelectorAll("textarea, input")]
         .find(e => e.value === {text!r}).parentElement).backgroundColor"""
@@ -77,12 +77,12 @@ async def behind(page: Page, text: str) -> str:
 
 
 def css(colour: Colour) -> str:
-    """A colour as a browser has it."""
+    """Return a colour in the notation of a browser."""
     return f"rgb({', '.join(map(str, colour))})"
 
 
 async def test_screen_of_an_instance(ioc: Ioc, tmp_path: Path) -> None:
-    """With P and NAME from outside, the screen shows that instance, and its button acts on it."""
+    """With the macros P and NAME, the screen shows this instance, and its button acts on it."""
     screen = DB / "bgrscrpt.bob"
     async with drawn(screen, {"P": P, "NAME": "BAD"}, ioc.port, tmp_path) as page:
         found = await until_shown(page, "the magnet does not answer", "Traceback", f"{P}BAD")
@@ -103,7 +103,7 @@ async def test_screen_of_an_instance(ioc: Ioc, tmp_path: Path) -> None:
 
 
 async def test_overview_of_a_site(ioc: Ioc, overview: Path, tmp_path: Path) -> None:
-    """What `screen --config` prints shows each instance in its colour, one that hangs too."""
+    """The overview of `deploy screens` shows each instance in its colour, a hung one too."""
     async with drawn(overview, {}, ioc.port, tmp_path) as page:
         found = await until_shown(page, "Failed", "no heartbeat", "plot of Temp_Sample")
         assert {"GOOD", "BAD", "HUNG"} <= set(found)

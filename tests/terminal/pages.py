@@ -28,7 +28,7 @@ NUMBER = re.compile(r"\b0x[0-9a-f]+|\d+")
 
 
 def page_of(width: int) -> Path:
-    """Where the page of a terminal is kept."""
+    """Return the path of the page of a terminal."""
     return REFERENCE / f"terminal-{width}.md"
 
 
@@ -80,13 +80,13 @@ class Pictures:
 
 
 def helps() -> list[Scene]:
-    """The help of each command."""
+    """Return the commands that print the help of each command."""
     names = ["", *subcommands(parser())]
     return [Scene(f"bgrscrpt-ioc {name} --help".replace("  ", " ")) for name in names]
 
 
 def page(pictures: Pictures, width: int) -> Iterator[str]:
-    """The whole page."""
+    """Return the text of the whole page."""
     other = next(each for each in SIZES if each != width)
     yield INTRO.format(width=width, height=SIZES[width], other=other, page=page_of(other).name)
     for each in [*scenes(), HELP, *helps()]:
@@ -101,7 +101,7 @@ def page(pictures: Pictures, width: int) -> Iterator[str]:
 
 
 def kept(width: int) -> dict[str, str]:
-    """What the page has: command -> what it printed."""
+    """Return what the kept page has: command -> printed text."""
     return dict(BLOCK.findall(page_of(width).read_text(encoding="utf-8")))
 
 

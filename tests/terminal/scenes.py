@@ -19,7 +19,7 @@ stopped to say that it is alive, `BGRSCRPT_04` waits for its next start, `BGRSCR
 
 @dataclass(frozen=True)
 class Scene:
-    """One command, what stands above it, its exit code, and its environment.
+    """One command, the text above it, its exit code, and its environment.
 
     `until`: press ^C when this has been printed. `live`: show what was seen before ^C.
     `mixed`: the IOC and its script print at one time, whichever comes first.
@@ -44,7 +44,7 @@ OTHER = (("EPICS_CAS_SERVER_PORT", "OTHER_PORT"), ("EPICS_CA_SERVER_PORT", "OTHE
 
 
 def scenes(*, brief: bool = False) -> list[str | Scene]:
-    """The page: headings and scenes, in an order in which each finds what it needs."""
+    """Return headings and scenes of the page; each scene needs the ones before it."""
     return SEEN if brief else [*SEEN, *DONE]
 
 

@@ -1,4 +1,4 @@
-"""`status` of several IOCs: from a file, from prefixes, from what an IOC tells of its siblings."""
+"""`status` of several IOCs: from a file, by prefixes, and by the PV IOC:INSTANCES."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIENT = [COMMAND[0], "-m", "bgrscrpt_ioc"]
 
 @dataclass
 class Fleet:
-    """Two IOCs: A has two stopped instances, B a failed one. There is no C."""
+    """Two IOCs: A with two stopped instances, B with a failed one. An IOC C does not exist."""
 
     directory: Path
     one: Ioc
@@ -30,12 +30,12 @@ class Fleet:
 
     @property
     def environ(self) -> dict[str, str]:
-        """That of a client who knows of no port."""
+        """Return the environment of a client that knows no port."""
         kept = ca_environ(self.one.port)
         return {key: value for key, value in kept.items() if not key.startswith("EPICS_")}
 
     def status(self, *arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
-        """Return exit code, and (state, where it was found) of each instance."""
+        """Return the exit code, and for each instance its state and where it was found."""
         done = subprocess.run(
             [*CLIENT, "status", "--json", *arguments],
             env=self.environ,
@@ -78,7 +78,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def test_the_file_of_a_fleet(fleet: Fleet) -> None:
-    """IOCs at several ports are asked at once; each tells of its siblings; failed is worse."""
+    """`--fleet` asks IOCs at several ports; each names its instances; Failed sets the exit code."""
     code, rows = fleet.status("--fleet", "fleet.toml")
     assert code == 3
     assert rows == {
@@ -94,7 +94,7 @@ def test_the_file_of_a_fleet(fleet: Fleet) -> None:
 
 
 def test_prefixes(fleet: Fleet) -> None:
-    """Of each prefix the instances are shown that IOCs of this host serve, whatever their ports."""
+    """`status PREFIX ...` shows the instances of IOCs of this host, whatever their ports."""
     assert fleet.status(A, B) == (
         3,
         {

@@ -1,4 +1,4 @@
-"""Commands that an IOC answers, through pipes of any encoding, and where nobody reads them."""
+"""Client commands with pipes of any encoding, full disks, and pipes without a reader."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(ioc: Ioc, line: str, shell: str, environ: dict[str, str]) -> tuple[int, 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("line", LINES)
 def test_encodings(ioc: Ioc, line: str, encoding: str) -> None:
-    """What an encoding lacks is printed as an escape, and JSON is JSON."""
+    """A character that the encoding lacks is printed as an escape; JSON stays valid JSON."""
     code, out, err = run(ioc, line, "{}", ENCODINGS[encoding])
     assert code == LINES[line]
     assert b"Traceback" not in err
@@ -83,7 +83,7 @@ def test_encodings(ioc: Ioc, line: str, encoding: str) -> None:
 @pytest.mark.parametrize("shell", STREAMS)
 @pytest.mark.parametrize("line", ["status", f"info {NAME}", f"log {NAME}", f"check {NAME}"])
 def test_streams(ioc: Ioc, line: str, shell: str) -> None:
-    """A full disk is told, with exit code 1; a reader that has gone is not."""
+    """A full disk gives a message and exit code 1; a reader that has gone gives no message."""
     code, _, err = run(ioc, line, shell, {})
     assert code == (STREAMS[shell] or LINES.get(line, 0))
     assert b"Traceback" not in err

@@ -1,4 +1,4 @@
-"""The alarms for Phoebus's alarm server are a component to add, and replace no configuration."""
+"""The alarms for Phoebus's alarm server: a component that is added, and replaces nothing else."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_merged_keeps_what_a_site_has() -> None:
 
 @pytest.mark.parametrize("text", ["", "<config", component("TE:", ["PLOT"], "")])
 def test_merged_refuses_what_is_no_configuration(text: str) -> None:
-    """A file that the alarm server would not have exported is refused, and the message says why."""
+    """A file that is not an exported configuration is refused with the reason."""
     with pytest.raises(ValueError, match=r"is not XML|is a <component>"):
         merged(text, "TE:", ["PLOT"], "")
 

@@ -1,4 +1,4 @@
-"""The benchmarks: goals are met or missed, and each part has its place in the page."""
+"""The benchmarks: goals are met or missed, and each part has a place on the page."""
 
 from __future__ import annotations
 

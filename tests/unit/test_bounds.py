@@ -1,4 +1,4 @@
-"""What a client makes the server do, keep and say is bounded: without a network."""
+"""The server limits what a client can make it do, store and log. Tested without a network."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Holder:
 
 
 def filled(shares: Shares[Any], holder: Holder, wanted: int) -> int:
-    """Take as many as are to be had, up to `wanted`; how many."""
+    """Take up to `wanted` of them, and return how many there were."""
     had = 0
     while had < wanted and shares.free_for(holder.peer):
         shares.take(holder)
@@ -63,7 +63,7 @@ def test_one_gateway_may_have_all_pvs_of_500_instances() -> None:
 
 
 def test_a_host_that_wants_all_leaves_some() -> None:
-    """Whoever takes what is to be had, the next host still gets a share."""
+    """If one host takes everything that it can, the next host still gets a share."""
     shares: Shares[Any] = Shares(100_000)
     got = [filled(shares, Holder(f"h{number}"), 100_000) for number in range(4)]
     assert got[0] == 80_000
@@ -71,7 +71,7 @@ def test_a_host_that_wants_all_leaves_some() -> None:
 
 
 def test_what_is_given_back_is_free_again() -> None:
-    """Nothing is left of a client that has gone."""
+    """The share of a client that has disconnected is free again."""
     shares: Shares[Any] = Shares(100)
     holder = Holder("a")
     for _ in range(2):
@@ -81,12 +81,12 @@ def test_what_is_given_back_is_free_again() -> None:
 
 
 def test_an_operator_gets_a_channel_where_all_are_taken() -> None:
-    """The largest client of the host that has most gives way, on the operator's own host too."""
+    """If all channels are taken, the largest client of the largest host makes room for another."""
     links = Links(ClientLimits(channels=1000))
     large, gateway, operator = Holder("a"), Holder("b"), Holder("a")
     filled(links.channels, large, 1000)
     filled(links.channels, gateway, 1000)
-    while links.channels.used < 1000:  # who has few gets them in any case
+    while links.channels.used < 1000:  # a client that has few channels always gets more
         links.channels.take(Holder("c"))
     assert links.may_have(links.channels, "channels", operator)
     assert large.ending
@@ -95,7 +95,7 @@ def test_an_operator_gets_a_channel_where_all_are_taken() -> None:
 
 
 def test_who_has_many_gets_no_more(caplog: pytest.LogCaptureFixture) -> None:
-    """A host that has its share is refused, which is said once; searches go unanswered then."""
+    """A host that has its full share is refused, with one log line; few of its searches count."""
     now = 0.0
     links = Links(ClientLimits(channels=1000), lambda: now)
     hog = Holder("10.0.0.1")
@@ -112,7 +112,7 @@ def test_who_has_many_gets_no_more(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_who_connects_without_end_has_hundreds_looked_at_now_and_then() -> None:
-    """The longest silent goes first, then the next; who has spoken meanwhile, or works, stays."""
+    """The client that was silent longest is ended first; clients that send something stay."""
     links, looked = Links(ClientLimits(connections=100)), 0
 
     class Silent(Holder):
@@ -146,7 +146,7 @@ def test_who_connects_without_end_has_hundreds_looked_at_now_and_then() -> None:
 
 
 async def test_monitors_of_one_record_are_counted() -> None:
-    """A host that watches one record without end is refused more; other records it may watch."""
+    """A host with too many monitors of one record gets no more of it, and may watch others."""
     server = standing.Standing()
     server.links.limits = replace(server.links.limits, subscriptions_of_record=2)
     clients = [await server.connect() for _ in range(2)]
@@ -176,7 +176,7 @@ async def test_monitors_of_one_record_are_counted() -> None:
 
 
 def test_few_are_few() -> None:
-    """Room is made for an operator's client, not for one that has many already."""
+    """The server makes room for a client with few channels, and not for one with many."""
     shares: Shares[Any] = Shares(10_000)
     large, other = Holder("a"), Holder("b")
     for _ in range(500):
@@ -187,11 +187,11 @@ def test_few_are_few() -> None:
     assert shares.in_the_way(other) is None
 
 
-# --- what is said ------------------------------------------------------------------------------
+# --- the log -----------------------------------------------------------------------------------
 
 
 async def test_refused_puts_are_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """Anybody may try; the log does not fill, and says how often."""
+    """However often a host puts without the right, the log has one line a minute, with a count."""
     caplog.set_level(logging.INFO)
     log = PutLog({})
     now = 0.0
@@ -208,19 +208,19 @@ async def test_refused_puts_are_one_line_a_minute(caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize("name", ["\x1b]0;x\x07\x1b[2J", "a\n--- Stopped", "\u202eevil", ""])
 def test_names_reach_no_terminal(name: str) -> None:
-    """What a client calls its user and host has no control characters, and begins no line."""
+    """A client's user and host names lose control characters, so they begin no line of the log."""
     by = Asker(name, name, "127.0.0.1", "127.0.0.1").by
     assert by.isprintable()
     assert by.count("@") == 1
 
 
-# --- what goes wrong ---------------------------------------------------------------------------
+# --- faults ------------------------------------------------------------------------------------
 
 
 async def test_a_fault_in_answering_costs_its_client_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever goes wrong, the client that asked is let go, and one line says where."""
+    """A fault of the IOC ends the connection of the client that asked; one log line says where."""
     server = standing.Standing()
     (other, _), clients = await server.connect(), [await server.connect() for _ in range(3)]
 
@@ -242,7 +242,7 @@ async def test_a_fault_in_answering_costs_its_client_only(
 async def test_a_monitor_that_cannot_be_told_stops_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fault in what one client is told of a change does not reach who made the change."""
+    """A fault in the event to one client does not reach the code that made the change."""
     server = standing.Standing()
     clients = [await server.connect() for _ in range(2)]
     for link, transport in clients:
@@ -260,7 +260,7 @@ async def test_a_monitor_that_cannot_be_told_stops_nobody(
 
 
 async def test_a_search_that_fails_costs_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Names of any depth are looked up; what goes wrong all the same is said once."""
+    """Names of any depth are looked up; a fault in a search is logged once."""
     server = standing.Standing()
     deep = fuzz.text(fuzz.SEARCH, fuzz.P + "STATUS." + "$" * 1300, 1, 1)
     for _ in range(3):
@@ -280,7 +280,7 @@ async def test_a_search_that_fails_costs_one_line(caplog: pytest.LogCaptureFixtu
 
 
 async def test_nothing_ends_within_resume_writing() -> None:
-    """Asyncio's transport would end a second time, and say so in 19 lines."""
+    """`resume_writing` ends no connection: asyncio would end it again, and log 19 lines."""
     server = standing.Standing()
     link, transport = await server.connect()
     link.pause_writing()
@@ -292,17 +292,17 @@ async def test_nothing_ends_within_resume_writing() -> None:
 
 
 async def server_takes(link: standing.Link, data: bytes) -> None:
-    """Have bytes come, which wait if the client is stalled."""
+    """Deliver bytes to the server; they wait if the client is stalled."""
     link.get_buffer(-1)[: len(data)] = data
     link.buffer_updated(len(data))
     await asyncio.sleep(0)
 
 
-# --- what is kept ------------------------------------------------------------------------------
+# --- memory ------------------------------------------------------------------------------------
 
 
 async def test_what_nobody_has_is_forgotten() -> None:
-    """Channels of fields are made when asked for, and gone with the last client that has them."""
+    """Channels of fields are made on request, and deleted with the last client that has them."""
     server = standing.Standing()
     link, transport = await server.connect()
     for cid, field in enumerate(("", ".DESC", ".DESC$", ".VAL")):
@@ -315,7 +315,7 @@ async def test_what_nobody_has_is_forgotten() -> None:
 
 
 async def test_what_has_ended_is_gone_at_once() -> None:
-    """Nothing of a client waits for a full collection: there may be thousands, and that is slow."""
+    """The memory of a client is free at once, without a full garbage collection."""
     server = standing.Standing()
     gc.collect()
     gc.disable()
@@ -337,14 +337,14 @@ async def test_what_has_ended_is_gone_at_once() -> None:
 
 @given(st.integers(0, 6), st.binary(max_size=40))
 def test_arrays_are_converted_quickly_and_right(kind: int, data: bytes) -> None:
-    """Characters as another type are what they are one by one."""
+    """An array of characters converts to another type quickly, with the right values."""
     made = wire.pack_bytes(kind, data)
     slow = wire.pack_strings(map(str, data)) if kind == wire.STRING else wire.pack(kind, data)
     assert made == slow
 
 
 async def test_clients_that_have_a_lot_done_share_a_turn() -> None:
-    """In each turn of the event loop so many of them are served as it has room for, in order."""
+    """Each turn of the event loop serves as many clients as it has time for, in order."""
     turns, order = Turns(), list[int]()
 
     class Client:
@@ -372,7 +372,7 @@ async def test_clients_that_have_a_lot_done_share_a_turn() -> None:
 
 
 async def test_who_asks_for_little_does_not_wait_for_who_asks_for_much() -> None:
-    """While many clients have LOG made as texts, a small get is answered when it comes."""
+    """While many clients read LOG as texts, a small get is answered at once."""
     server = standing.Standing()
     server.pvs.publish("LOG", "x" * 15_000)
     texts = fuzz.message(fuzz.READ_NOTIFY, 0, 0, 0, 1)
@@ -398,7 +398,7 @@ async def test_who_asks_for_little_does_not_wait_for_who_asks_for_much() -> None
 async def test_gets_that_are_current_in_one_moment_are_answered_at_the_client_s_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of many large gets that waited for one look, one answer is made at a time; all come."""
+    """Many large gets that waited for one reading are answered one at a time, and all are."""
     server, looks = standing.Standing(), list[asyncio.Future[None]]()
 
     def refresh(_: str) -> asyncio.Future[None]:
@@ -435,7 +435,7 @@ async def test_gets_that_are_current_in_one_moment_are_answered_at_the_client_s_
 
 @given(st.lists(st.binary(max_size=40)), st.data())
 def test_requests_come_in_any_pieces(payloads: list[bytes], data: st.DataObject) -> None:
-    """What is cut anywhere is taken whole, in order."""
+    """Requests that arrive in pieces are read as a whole and in order."""
     sent = [messages.message(4, 3, 1, 7, at, each) for at, each in enumerate(payloads)]
     stream, unread = b"".join(sent), bytearray()
     found: list[messages.Request] = []

@@ -19,7 +19,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_what_is_written_reads_the_same(value: Any) -> None:
-    """Any text, lone surrogates too, in ASCII; what JSON has no word for is a text."""
+    """What is written reads the same: any text in ASCII; a value that JSON lacks becomes a text."""
     written = encoded(value)
     assert written.isascii()
     assert json.loads(written) == json.loads(json.dumps(value), parse_constant=infinity)
@@ -27,7 +27,7 @@ def test_what_is_written_reads_the_same(value: Any) -> None:
 
 @given(st.text(st.characters()) | st.sampled_from(["\ud800", 'a"b', "a\\b", "\x7f", "\U0001f600"]))
 def test_texts(text: str) -> None:
-    """Quotes, backslashes, controls, surrogates and what lies beyond them."""
+    """Quotes, backslashes, control characters, surrogates and characters beyond the BMP survive."""
     assert json.loads(encoded(text)) == text
 
 

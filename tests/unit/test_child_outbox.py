@@ -1,4 +1,4 @@
-"""How the values of a script's PVs are sent: child/_bgrscrpt_outbox.py."""
+"""The outbox of a script's PVs sends values at a limited rate: child/_bgrscrpt_outbox.py."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Home:
         return self.has_room
 
     def values(self, name: str) -> list[tuple[float, int]]:
-        """When which values of a PV were sent."""
+        """Return the values of a PV that were sent, each with its time."""
         begin = name.encode() + b"="
         pairs = [(at, each) for at, each in self.sent if isinstance(each, bytes)]
         return [(at, int(each[len(begin) :])) for at, each in pairs if each.startswith(begin)]
@@ -45,7 +45,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def test_a_flood_is_sent_at_a_steady_pace(home: Home) -> None:
-    """A PV that is set without end: after a burst a value each 10 ms, and the last; said once."""
+    """A PV that is set without pause sends a burst, then a value each 10 ms, and the last one."""
     outbox: Any = outbox_module.Outbox(home)
     for at in range(100_000):
         outbox.post_value("A", b"A=%d" % at)
@@ -63,7 +63,7 @@ def test_a_flood_is_sent_at_a_steady_pace(home: Home) -> None:
 
 
 def test_a_long_array_is_sent_less_often(home: Home) -> None:
-    """Of long values there are fewer: 16 MB a second."""
+    """A long array is sent less often: at most 16 MB a second."""
     outbox: Any = outbox_module.Outbox(home)
     long = b"0" * 800_000
     for at in range(10_000):
@@ -74,7 +74,7 @@ def test_a_long_array_is_sent_less_often(home: Home) -> None:
 
 
 def test_what_finds_no_room_comes_in_its_order(home: Home) -> None:
-    """A full channel: when there is room, the newest value of each PV comes, in its order."""
+    """After a full channel, the newest value of each PV is sent, in order."""
     outbox: Any = outbox_module.Outbox(home)
     home.has_room = False
     outbox.post(("pv", "A"), "made")

@@ -1,4 +1,4 @@
-"""What the script's side holds back and sends later: child/_bgrscrpt_pace.py."""
+"""Messages that the script's side holds back and sends later: child/_bgrscrpt_pace.py."""
 
 from __future__ import annotations
 

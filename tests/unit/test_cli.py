@@ -1,4 +1,4 @@
-"""The command line: options reach the settings, mistakes take one line, `run` starts lean."""
+"""The command line: options reach the settings, a mistake gives one line, `run` imports little."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEAVY = {"typer", "rich", "epics", "numpy", "sqlalchemy", "caproto", "asyncio", 
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No environment of the tester's gets in."""
+    """Remove the tester's own variables from the environment."""
     for variable in ("MYPVPREFIX", "MACROS", "ICPINSTSCRIPTROOT", "PYTHONPATH"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("EPICS_CAS_INTF_ADDR_LIST", "EPICS_CAS_SERVER_PORT", "EPICS_CA_SERVER_PORT"):
@@ -40,7 +40,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[IocSettings]:
-    """What `run` would serve; the IOC itself is replaced, its exit code is 3."""
+    """Return what `run` would serve: a stand-in replaces the IOC and ends with exit code 3."""
     calls: list[IocSettings] = []
 
     def serve(settings: IocSettings, open_config: str, _startup: object) -> int:
@@ -70,7 +70,7 @@ def test_run_with_a_script(served: list[IocSettings], tmp_path: Path) -> None:
 def test_arguments_of_the_script(
     line: list[str], args: tuple[str, ...], served: list[IocSettings]
 ) -> None:
-    """What stands behind `--` goes to the script as it is, options and macros too."""
+    """Arguments behind `--` go to the script unchanged, even options and macros."""
     assert cli.main(["run", *line]) == 3
     assert served[0].instances[0].args == args
 
@@ -98,7 +98,7 @@ def test_doubtful_settings(
     served: list[IocSettings],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A prefix without a separator, and a port that no client searches, are warned of."""
+    """`run` warns about a prefix without a separator, and about a port that no client searches."""
     Path("a.py").touch()
     assert cli.main(["run", "a.py", *options]) == 3
     assert len(served) == 1
@@ -176,7 +176,7 @@ def test_a_script_that_does_not_exist(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`run` names it first, and says what the IOC does; it serves all the same."""
+    """If a script does not exist, `run` says so first and what follows, and serves all the same."""
     assert cli.main(["run", "nowhere.py", "--prefix", "TE:", *options]) == 3
     assert len(served) == 1
     err = capsys.readouterr().err
@@ -212,7 +212,7 @@ def test_run_from_a_file(served: list[IocSettings], tmp_path: Path) -> None:
 def test_a_wrong_configuration(
     served: list[IocSettings], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A mistake is told in a line on stderr, with exit code 2, and nothing is served."""
+    """A mistake in the configuration gives one line on stderr and exit code 2; none is served."""
     assert cli.main(["run", "a.py", "--backoff", "soon"]) == 2
     assert served == []
     out, err = capsys.readouterr()
@@ -289,7 +289,7 @@ def test_clients_need_no_secrets(tmp_path: Path) -> None:
 def test_clients_of_a_wrong_file(
     text: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a client command does need of a file, it checks."""
+    """A client command checks the keys that it reads from a file."""
     (tmp_path / "ioc.toml").write_text(text)
     assert cli.main(["stop", "B", "--config", "ioc.toml"]) == 2
     assert says in capsys.readouterr().err
@@ -313,7 +313,7 @@ HELD_OF_A = [("TE:A:", "X_01", 17001), ("TE:A:", "X_02", 17002)]
 def test_instances_of_this_host(
     options: list[str], found: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a name, `status` shows what IOCs of this host serve: all, or of a prefix, a port."""
+    """Without a name, `status` shows all instances of this host, or those of a prefix or a port."""
     held = [(17002, "TE:A:X_02"), (17001, "TE:A:X_01"), (17003, "PLAIN")]
     monkeypatch.setattr("bgrscrpt_ioc.cli.finding.held_on_this_host", lambda: held)
     arguments = parser().parse_args(["status", *options])
@@ -322,7 +322,7 @@ def test_instances_of_this_host(
 
 
 def test_a_registry_that_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    """`registry` says in a line why there is nothing to show, without the password."""
+    """If the registry cannot be read, `registry` says why in one line, without the password."""
     assert cli.main(["registry", "--registry", "mysql+pymysql://u:secret@127.0.0.1:1/d"]) == 1
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
@@ -409,7 +409,7 @@ WRONG = {
 def test_check_finds_what_run_would_fail_of(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is one line that names the setting; nothing is left behind, no password is shown."""
+    """`check` prints one line that names the setting, shows no password, and leaves no file."""
     options, says = WRONG[what]
     (tmp_path / "bad.acf").write_text("ASG(DEFAULT {")
     (tmp_path / "file").touch()
@@ -476,7 +476,7 @@ PRINTING = {
     "run --help": 0,
     "completion bash": 0,
     "status --prefix NOBODY:": 4,
-    "run a.py --list-pvs": 0,  # this and what follows where stdout is not as it should be only
+    "run a.py --list-pvs": 0,  # only for a stdout that does not work, like those below
     "check a.py": 0,
     "db": 0,
     "files": 0,
@@ -498,7 +498,7 @@ SILENT = {
 
 @pytest.mark.parametrize("streams", STREAMS)
 def test_commands_with_any_streams(streams: str, tmp_path: Path) -> None:
-    """No command ends by a traceback; it fails if it did, or if its output could not be written."""
+    """With any standard streams, no command ends by a traceback; lost output is a failure."""
     special = {"stdout full": 1, "all full": 1, "stdout without a reader": UNREAD}.get(streams)
     (tmp_path / "a.py").touch()
     lines = dict(list(PRINTING.items())[: None if streams.startswith("stdout") else 3])

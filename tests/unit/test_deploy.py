@@ -1,4 +1,4 @@
-"""The command `deploy`: what it prints for each consumer, and that the consumer takes it."""
+"""The command `deploy`: its files for each consumer, which the consumer accepts."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ODD = 'a b%n $X "q" \\ä'
 
 
 def site(document: Mapping[str, object], *, program: tuple[str, ...] = PROGRAM) -> Site:
-    """A site with this file of settings."""
+    """Return the site of these settings."""
     return site_of(document, program, CONFIG, prefix="TE:", user="bgrscrpt", console=20001)
 
 
 def test_a_site_knows_no_secret() -> None:
-    """It has the names of macros without a default, and no value; limits want a cgroup."""
+    """A site has the names of macros without a default, and no values; limits need a cgroup."""
     found = site(SECRETS)
     assert found.variables == ("DATABASE", "MYPVPREFIX", "TOKEN")
     assert (found.names, found.stop_timeout, found.limited) == (("A", "B"), 100.0, True)
@@ -66,7 +66,7 @@ def test_words_of_a_unit() -> None:
 @pytest.mark.parametrize("name", ["ioc", "a b%n $X ä"])  # systemd takes no quotes and backslashes
 @pytest.mark.parametrize("document", [{}, SECRETS], ids=["bare", "full"])
 def test_systemd_takes_the_unit(name: str, document: Mapping[str, object], tmp_path: Path) -> None:
-    """`systemd-analyze` finds nothing amiss, the program where it is, and the exposure low."""
+    """`systemd-analyze` accepts the unit, finds the program, and reports a low exposure."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed: sudo apt-get install systemd")
     program = tmp_path / name
@@ -85,7 +85,7 @@ def test_systemd_takes_the_unit(name: str, document: Mapping[str, object], tmp_p
 
 
 def test_manage_procs_reads_its_entry() -> None:
-    """Read as procServUtils do, by configparser and shlex, the entry has the words of the line."""
+    """manage-procs' way to read the entry, by configparser and shlex, gives the command line."""
     entry = configparser.ConfigParser({"user": "nobody", "chdir": "/", "port": "-1"})
     here = site({}, program=(f"/{ODD}",))
     entry.read_string(procserv.managed(here))
@@ -95,7 +95,7 @@ def test_manage_procs_reads_its_entry() -> None:
 
 
 def test_the_page_shows_the_unit() -> None:
-    """The page has what the command prints for its file of settings, whole."""
+    """The page shows the whole unit that the command prints for the page's settings."""
     page = blocks(ROOT / "docs/how-to/start-from-systemd.md")
     (shown,) = [
         lines
@@ -112,7 +112,7 @@ def test_the_page_shows_the_unit() -> None:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An instrument's settings, and no environment of the tester's."""
+    """Write an instrument's settings, and remove the tester's variables."""
     for variable in ("MYPVPREFIX", "MACROS", "ICPINSTSCRIPTROOT"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_prints_or_writes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is printed is what is written; each file that is written is named."""
+    """`--write` writes the text that is printed without it, and names each file."""
     assert cli.main(["deploy", "systemd", "--config", config.name, "--user", "me"]) == 0
     printed = capsys.readouterr().out
     assert f"run --config {config}\n" in printed
@@ -133,8 +133,27 @@ def test_it_prints_or_writes(config: Path, capsys: pytest.CaptureFixture[str]) -
     assert (config.parent / "new/dir" / systemd.UNIT).read_text() == printed
 
 
+def test_a_path_that_the_unit_cannot_see(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning on stderr names all paths below /tmp, and the unit is printed all the same."""
+    private = "/tmp"  # noqa: S108 - no file is made there
+    program, settings = f"{private}/venv/bin/bgrscrpt-ioc", f"/var{private}/a.toml"
+    hidden = Site((program,), Path(settings), scripts=("/opt/x.py",))
+    assert systemd.unseen(hidden) == [program, settings]
+    assert systemd.unseen(Site(PROGRAM, CONFIG, scripts=("tmp/x.py", f"{private}file.py"))) == []
+    config.write_text(
+        f'prefix = "TE:"\nstate_dir = "{private}/s"\n[instance.A]\nscript = "{private}/x.py"\n'
+    )
+    assert cli.main(["deploy", "systemd", "--config", config.name]) == 0
+    told = capsys.readouterr()
+    assert "PrivateTmp=yes" in told.out
+    assert "warning: bgrscrpt.service: the service cannot see " in told.err
+    assert f"{private}/x.py, {private}/s, because PrivateTmp=yes" in told.err
+    assert cli.main(["deploy", "procserv", "--config", config.name]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_nothing_of_a_site_is_lost(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file of another text is replaced only on request; else nothing is written at all."""
+    """A file with other text is replaced only with `--replace`; otherwise nothing is written."""
     command = ["deploy", "procserv", "--config", config.name, "--write", "."]
     entry, script = config.parent / "bgrscrpt.conf", config.parent / "bgrscrpt-procserv.sh"
     entry.write_text("mine")
@@ -145,7 +164,7 @@ def test_nothing_of_a_site_is_lost(config: Path, capsys: pytest.CaptureFixture[s
     assert (entry.read_text(), script.exists()) == ("mine", False)
     assert cli.main([*command, "--replace"]) == 0
     assert os.access(script, os.X_OK)
-    assert cli.main(command) == 0  # what is the same may be written again
+    assert cli.main(command) == 0  # a file with the same text may be written again
 
 
 def test_all_is_what_each_makes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,13 +183,13 @@ def test_all_is_what_each_makes(config: Path, capsys: pytest.CaptureFixture[str]
 
 
 def tree(directory: Path) -> Mapping[str, bytes]:
-    """All files below a directory."""
+    """Return all files below a directory."""
     paths = [each for each in directory.rglob("*") if each.is_file()]
     return {str(each.relative_to(directory)): each.read_bytes() for each in paths}
 
 
 def test_what_it_needs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a file, with a bad word or where nothing can be written it says what to do."""
+    """A missing option, a wrong value or an unwritable place gives a message with the remedy."""
     assert cli.main(["deploy", "systemd"]) == 2
     assert "--config FILE is missing" in capsys.readouterr().err
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""The boot directories for IBEX: each is read here as ISIS's own readers do."""
+"""The boot directories for IBEX, read in these tests as ISIS's own programs read them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORDS = {
 
 
 def test_there_is_a_directory_for_each_instance() -> None:
-    """_01 to _N, where ISIS has them, with what starts the IOC on Windows and on Linux."""
+    """Each instance _01 to _N has a directory where ISIS has it, with files for both systems."""
     found = ibex.files(12, PROGRAM, ibex.WINDOWS_PYTHON)
     directories = {path.rpartition("/")[0] for path in found} - {""}
     boot = "ioc/master/BGRSCRPT/iocBoot/iocBGRSCRPT-IOC-"
@@ -49,7 +49,7 @@ def test_there_is_a_directory_for_each_instance() -> None:
 
 @pytest.mark.parametrize("name", NAMES[:3])
 def test_config_has_the_shape_of_isis(name: str) -> None:
-    """Elements and attributes are those that ISIS's tools read, and no others."""
+    """config.xml has only the elements and attributes that ISIS's tools read."""
     tree = ET.fromstring(ibex.config(name))  # noqa: S314 - our own
     assert tree.tag == "ioc_config"
     for each in tree.iter():
@@ -64,7 +64,7 @@ def test_config_has_the_shape_of_isis(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_default_is_the_script_that_runs(name: str) -> None:
-    """IBEX shows the script that the IOC takes without a macro, and may pass it on as a macro."""
+    """The default that IBEX shows is the script that the IOC runs without a macro."""
     tree = ET.fromstring(ibex.config(name))  # noqa: S314 - our own
     (macro,) = tree.iter("macro")
     default = macro.get("defaultValue", "")
@@ -95,7 +95,7 @@ def test_globals_are_read_as_icpconfig_does() -> None:
 
 
 def test_the_batch_file_is_one() -> None:
-    """Lines end as on Windows, begin with a command, and quote what may have spaces."""
+    """The batch file has Windows line ends; lines begin with a command and quote paths."""
     text = ibex.batch("BGRSCRPT_02", r"C:\Program Files\100%\python.exe")
     assert text.count("\n") == text.count("\r\n")
     assert text.isascii()

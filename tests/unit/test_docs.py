@@ -30,7 +30,7 @@ def test_reference_is_current(page: str) -> None:
 
 @pytest.mark.parametrize("page", sorted(generate.EXAMPLES.glob("*.md")), ids=lambda page: page.stem)
 def test_examples_are_shown_as_they_are(page: Path) -> None:
-    """The page of an example shows the file that is run in the tests, letter by letter."""
+    """The page of an example shows exactly the file that the tests run."""
     text = page.read_text()
     assert f"<!-- file: scripts_examples/{page.stem}.py -->" in text
     assert text == generate.with_sources(text)
@@ -59,7 +59,7 @@ def test_contents_name_every_page() -> None:
 
 
 def test_commands_destroy_nothing() -> None:
-    """No page tells a reader to run what deletes or replaces what a site has, without care."""
+    """No page has a command that may delete or replace files of a site without a warning."""
     commands = {
         line.strip().removeprefix("$ ")
         for page in [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")]

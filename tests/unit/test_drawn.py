@@ -1,4 +1,4 @@
-"""What a terminal of 80 columns shows of instances, and what is new in LOG."""
+"""Instances on a terminal of 80 columns, and the new lines of LOG."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_status_in_80_columns() -> None:
 
 
 def test_status_where_there_is_room() -> None:
-    """In 200 columns all columns are there; in 10, names and states still are."""
+    """In 200 columns all columns are shown; in 10, names and states still are."""
     names = [each["NAME"] for each in ROWS]
     head = status_lines(ROWS, names, 200, colour=False).splitlines()[0]
     assert head.split() == ["NAME", "STATUS", "UPTIME", "PID", "CPU", "MEMORY", "RESTARTS"]
@@ -84,7 +84,7 @@ def test_colours_of_severities() -> None:
 
 
 def test_who_needs_somebody() -> None:
-    """Failed and hung scripts do; one that is started again by itself does not."""
+    """Failed and hung scripts need somebody; a script in Backoff does not."""
     assert [in_trouble(each) for each in ROWS] == [False, True, False, True, False]
     words = ["Running", "Hung", "Backoff", "Failed", None]
     assert [plain_state(each) for each in ROWS] == words
@@ -103,7 +103,7 @@ def test_who_needs_somebody() -> None:
     ],
 )
 def test_durations(seconds: float, said: str) -> None:
-    """A time is said in its two largest units."""
+    """A duration is shown in its two largest units."""
     assert duration(seconds) == said
 
 
@@ -120,7 +120,7 @@ def test_info() -> None:
 
 
 def test_complaints_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said on stderr is broken between words there; paths stay whole, and so do pipes."""
+    """Messages on stderr break between words on a terminal, not in paths; in a pipe, nowhere."""
     text = f"usage: x\n\n{REASON} /{'long/' * 30}path"
     told = io.StringIO()
     monkeypatch.setattr("sys.stderr", told)
@@ -162,7 +162,7 @@ def test_no_text_commands_a_terminal() -> None:
     ],
 )
 def test_what_is_new_in_log(values: list[str], printed: str) -> None:
-    """Each line is printed once; one that may not be complete when nothing has come for a while."""
+    """Each line is printed once; an incomplete line is printed when nothing more comes."""
     lines, told = NewLines(), list[str]()
     for value in values:
         if value == ".":
@@ -177,7 +177,7 @@ def test_what_is_new_in_log(values: list[str], printed: str) -> None:
 
 
 def test_a_log_of_the_next_ioc() -> None:
-    """After an IOC was started again, its LOG is new, and nothing is said to have been missed."""
+    """After a restart of the IOC, its LOG is printed from the start, and no line counts as lost."""
     lines = NewLines()
     lines.feed("a\nb\nc")
     lines.forget()
@@ -188,7 +188,7 @@ def test_a_log_of_the_next_ioc() -> None:
 @pytest.mark.parametrize("there", [0, 1, 2, 7, 5000])
 @pytest.mark.parametrize("wanted", [0, 1, 6, 7, 8, 200])
 def test_newest_lines_of_a_file(tmp_path: Path, there: int, wanted: int) -> None:
-    """As many lines as are asked for, or all there are; a line may hold a carriage return."""
+    """The newest lines of a file are returned, or all; a line may have a carriage return."""
     path = tmp_path / "BGRSCRPT_01-20261128.log"
     lines = [b"line %d\rof a bar of progress\n" % number for number in range(there)]
     path.write_bytes(b"".join(lines))
@@ -197,7 +197,7 @@ def test_newest_lines_of_a_file(tmp_path: Path, there: int, wanted: int) -> None
 
 
 def test_lines_of_a_file() -> None:
-    """Stamps are left out or kept, and what would command a terminal is left out."""
+    """Stamps are removed or kept; control characters for a terminal are removed."""
     line = b"2026-11-28 10:30:00.125 \x1b[31mred\x1b[0m 1\r2\r3\nno stamp\n"
     assert shown(line, stamps=False) == "3\nno stamp\n"
     assert shown(line, stamps=True) == "2026-11-28 10:30:00.125 3\nno stamp\n"
@@ -222,6 +222,6 @@ def test_moments(text: str, means: str) -> None:
 
 
 def test_no_moment() -> None:
-    """Another text is refused, with what it should be."""
+    """A text that is no time is refused, with the forms that are."""
     with pytest.raises(CommandFailed, match=r"--since soon: should be a time such as 10:30"):
         moment("soon", datetime(2026, 11, 28))

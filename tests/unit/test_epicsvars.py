@@ -62,7 +62,7 @@ def test_no_value_is_an_error(variable: str, value: str) -> None:
     ],
 )
 def test_what_they_mean(variables: dict[str, str], key: str, value: object) -> None:
-    """The server's own variable comes before the one that it shares with clients."""
+    """The server's own variable overrides the variable that it shares with clients."""
     found: EpicsVariables = read_epics_variables(variables)
     assert getattr(found, key) == value
 

@@ -1,4 +1,4 @@
-"""Which instances `status` shows of a fleet, and where they were found."""
+"""`status` of a fleet: which instances it shows, and where it found them."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ port = 5064
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
-    """The file of a fleet."""
+    """Write a fleet file."""
     path = tmp_path / "fleet.toml"
     path.write_text(FLEET)
     return path
 
 
 def asked(*line: str) -> list[Instance]:
-    """What `status LINE` asks for."""
+    """Return the instances that `status LINE` asks for."""
     arguments = parser().parse_args(["status", *line])
     return instances_asked(arguments, address_of(arguments))
 
 
 def test_a_fleet(fleet: Path) -> None:
-    """Each IOC has its prefix, hosts, port and names, or those that hold for all, or the usual."""
+    """Each IOC has its own prefix, hosts, port and names, else those of the file, else defaults."""
     hosts = ("ndw1", "192.0.2.7:5070")
     assert asked("--fleet", str(fleet)) == [
         Instance("TE:NDW1:", "BGRSCRPT_01", 5066, hosts),
@@ -74,7 +74,7 @@ def test_a_fleet(fleet: Path) -> None:
     ],
 )
 def test_a_wrong_fleet(text: str, says: str, tmp_path: Path) -> None:
-    """A mistake is told with its key and what should be there."""
+    """A mistake in the file is reported with its key and the expected value."""
     path = tmp_path / "fleet.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as error:
@@ -83,7 +83,7 @@ def test_a_wrong_fleet(text: str, says: str, tmp_path: Path) -> None:
 
 
 def test_siblings_and_sources() -> None:
-    """An IOC elsewhere tells of its other instances; it is said how each was found."""
+    """An IOC on another host names its other instances, and FOUND says how each was found."""
     one = Instance("TE:", "BGRSCRPT_01", 5064, ("h",), "fleet.toml")
     told = siblings(one, "BGRSCRPT_01\nBGRSCRPT_02")
     assert told == [one, Instance("TE:", "BGRSCRPT_02", 5064, ("h",))]
@@ -95,7 +95,7 @@ def test_siblings_and_sources() -> None:
 
 
 def test_two_of_one_name() -> None:
-    """Instances of one full name, at two ports, are searched for one after the other."""
+    """Two instances of one full name, at two ports, are searched for one after the other."""
     one, two, other = (Instance("TE:", name, port) for name, port in [("A", 1), ("A", 2), ("B", 2)])
     assert places([one, two, other]) == [[one, other], [two]]
 
@@ -116,7 +116,7 @@ def test_who_needs_somebody_comes_first() -> None:
 
 
 def searched(places: str, given: str = "") -> list[str]:
-    """Where libca searches for these places; in a process of its own, whose environment says so."""
+    """Return where libca searches for these places, in a process with an environment of its own."""
     code = (
         "import os\nfrom bgrscrpt_ioc.client.libca import point_at_all\n"
         f"point_at_all({places}, [])\nprint(os.environ['EPICS_CA_ADDR_LIST'])\n"
@@ -130,7 +130,7 @@ def searched(places: str, given: str = "") -> list[str]:
 
 
 def test_servers_that_share_a_port_of_this_host() -> None:
-    """A host that is this one is searched by broadcast too, which reaches all its servers."""
+    """This host is also searched by broadcast, so all its servers are reached."""
     assert searched("[(5064, ('localhost', '127.0.0.1:5066', '192.0.2.7'), False)]") == [
         "127.255.255.255:5064",
         "127.0.0.1:5064",
@@ -141,6 +141,6 @@ def test_servers_that_share_a_port_of_this_host() -> None:
 
 
 def test_an_ioc_of_this_host_at_another_port() -> None:
-    """It is found though the user's list of addresses names the port of another IOC."""
+    """An IOC of this host is found even if the user's address list names another port."""
     found = searched("[(5066, (), True)]", given="127.0.0.1:5064")
     assert {"127.0.0.1:5064", "127.0.0.1:5066"} <= set(found)

@@ -15,7 +15,7 @@ NAMES = ["PLOT", "WATCH"]
 
 @pytest.fixture(autouse=True)
 def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instrument's settings, and no environment of the tester's."""
+    """Write an instrument's settings, and remove the tester's variables."""
     for variable in ("MYPVPREFIX", "MACROS", "ICPINSTSCRIPTROOT"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("ICPVARDIR", str(tmp_path))
@@ -36,7 +36,7 @@ def test_screens_are_of_the_settings(tmp_path: Path) -> None:
 
 
 def test_alarms_make_a_configuration_only_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    """`deploy alarms` prints what no alarm server imports, unless a configuration is named."""
+    """`deploy alarms` prints a component that no alarm server imports, unless given a name."""
     assert cli.main(["deploy", "alarms", "--config", "site.toml"]) == 0
     assert "<config" not in capsys.readouterr().out
     command = [

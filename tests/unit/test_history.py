@@ -1,4 +1,4 @@
-"""The history file: what was written comes back, whatever else is in the file."""
+"""The history file: runs that were written are read back, whatever else is in the file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def file(tmp_path: Path) -> HistoryFile:
 
 @given(st.lists(RUNS, unique_by=lambda run: run.number, max_size=10))
 def test_round_trip(runs: list[PastRun]) -> None:
-    """What is merged into nothing comes back, in the order of its numbers."""
+    """Runs that are written to a new file are read back, in the order of their numbers."""
     assert read(merged(b"", runs)) == (sorted(runs, key=lambda run: run.number), 0)
 
 
@@ -73,7 +73,7 @@ def test_whatever_the_file_holds(data: bytes, run: PastRun) -> None:
 
 @given(RUNS, st.data())
 def test_a_torn_last_line(run: PastRun, data: st.DataObject) -> None:
-    """A line that was not written to its end is none, and harms no other."""
+    """A line that was not completely written is ignored, and the other lines are read."""
     whole = merged(b"", [RUN, replace(run, number=RUN.number + 1)])
     first = whole.index(b"\n") + 1
     torn = whole[: data.draw(st.integers(first + 1, len(whole) - 2))]
@@ -82,7 +82,7 @@ def test_a_torn_last_line(run: PastRun, data: st.DataObject) -> None:
 
 
 def test_lines_of_a_later_version() -> None:
-    """Keys that we do not know are passed over, and stay in the file while the line does."""
+    """Unknown keys are ignored, and stay in the file as long as their line."""
     later = b'{"number": 1, "start": "x", "colour": "blue"}\n'
     assert read(later) == ([PastRun(1, "x")], 0)
     assert merged(later, [replace(RUN, number=2)]).startswith(later)
@@ -95,12 +95,12 @@ def test_lines_of_a_later_version() -> None:
      b'{"number": 99999999999999, "start": "x"}', b"\xff\xfe"],
 )  # fmt: skip
 def test_lines_that_are_no_runs(bad: bytes) -> None:
-    """They are counted, and left out."""
+    """Lines that are no runs are counted and left out."""
     assert read(bad + b"\n" + line(RUN)) == ([RUN], 1)
 
 
 def test_the_newest_thousand() -> None:
-    """Of 1,001 runs the oldest is forgotten; and more is, where they have much to say."""
+    """Of 1,001 runs the oldest is deleted; of very long runs, more are deleted."""
     data = merged(b"", [PastRun(number, START) for number in range(1, KEPT + 2)])
     assert [run.number for run in read(data)[0]] == list(range(2, KEPT + 2))
     long = merged(b"", [PastRun(n, START, stacks="x" * 9000) for n in range(KEPT)])
@@ -125,7 +125,7 @@ def test_the_pv() -> None:
 
 
 def test_a_run_that_was_going_on(file: HistoryFile) -> None:
-    """At the next start a run without an end has ended with its IOC, in the file too."""
+    """At the next start of the IOC, a run without an end is `lost`, in the file too."""
     assert file.save([RUN, PastRun(2, START, by="a@h")]) == ""
     loaded = file.load()
     assert [(run.how, run.why) for run in loaded.runs] == [(How.FAILED, ""), (How.LOST, IOC_ENDED)]
@@ -133,7 +133,7 @@ def test_a_run_that_was_going_on(file: HistoryFile) -> None:
 
 
 def test_first_start(file: HistoryFile) -> None:
-    """No file is no problem, and an empty one is none either."""
+    """A missing file and an empty file give an empty history without a complaint."""
     assert file.load() == historyfile.Loaded()
     file.path.parent.mkdir()
     file.path.touch()
@@ -141,7 +141,7 @@ def test_first_start(file: HistoryFile) -> None:
 
 
 def test_a_file_that_somebody_has_spoilt(file: HistoryFile) -> None:
-    """What is good of it is kept, and a copy of all; this is said."""
+    """Of a damaged file the good lines are kept; a copy is saved, and the log says so."""
     file.path.parent.mkdir()
     spoilt = b"# my notes\n" + line(RUN) + b"\n"
     file.path.write_bytes(spoilt)
@@ -155,7 +155,7 @@ def test_a_file_that_somebody_has_spoilt(file: HistoryFile) -> None:
 
 
 def test_who_may_read_it(file: HistoryFile) -> None:
-    """Files of history and texts are closed to others."""
+    """Other users cannot read the files of history and texts."""
     file.save([RUN])
     texts = Texts(file.path.with_suffix(".texts"))
     texts.keep("abc", b"pass\n")
@@ -173,7 +173,7 @@ def test_two_prefixes_with_one_name(tmp_path: Path) -> None:
 
 
 def test_a_save_cut_short(file: HistoryFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk is full the old history stays, and the reason is told."""
+    """If the disk is full, the old history stays, and the reason is reported."""
     file.save([RUN])
 
     def full(_handle: int) -> None:
@@ -185,14 +185,14 @@ def test_a_save_cut_short(file: HistoryFile, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_file_that_cannot_be_read(file: HistoryFile) -> None:
-    """It is not taken for an empty one: that would count runs anew, over those that are there."""
+    """A file that cannot be read is not taken for an empty file, which would be overwritten."""
     file.path.mkdir(parents=True)
     assert file.load().trouble
     assert file.save([RUN]).startswith(f"{file.path}: ")
 
 
 def test_texts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest texts stay, in number and in bytes; one that runs again is new again."""
+    """The newest texts are kept, up to a number and a size; one that runs again is new again."""
     texts = Texts(tmp_path / "texts")
     monkeypatch.setattr(historyfile, "TEXTS", 3)
     monkeypatch.setattr(historyfile, "MAX_TEXTS", 1000)
@@ -234,5 +234,5 @@ def test_texts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_a_line_for_people(run: PastRun, line: str) -> None:
-    """A run on the operator screen is a line that people read."""
+    """HISTORY:TEXT has one readable line for each run."""
     assert for_people(run) == line

@@ -30,7 +30,7 @@ def test_round_trip(file: KeptFile, autorestart: bool | None, wanted: bool | Non
 
 
 def test_first_start(file: KeptFile) -> None:
-    """Without a file nothing is wrong: nobody has said anything yet."""
+    """At the first start there is no file, and the defaults hold without a complaint."""
     assert file.load() == (Kept(), "")
 
 
@@ -107,7 +107,7 @@ def test_a_save_cut_short_leaves_the_old_state(
 
 
 async def test_a_switch_without_end_is_saved_now_and_then(file: KeptFile) -> None:
-    """The first change is saved at once; of those that follow quickly, the newest."""
+    """The first change of a switch is saved at once; of quick later changes, the newest is."""
     saves, again = list[str](), asyncio.Event()
 
     class AtOnce:

@@ -67,7 +67,7 @@ def test_exit_zero_is_finished() -> None:
 
 
 def test_exit_zero_with_restart_always_starts_again() -> None:
-    """With restart = "always" even a good end is followed by a start, after `backoff`."""
+    """With restart = "always", a script that ends well is started again after `backoff`."""
     m = running(ev.Policy(restart="always", backoff=2.5))
     assert ev.SetTimer(1, Clock.RETRY, 2.5) in m.handle(ev.Exited(1, 0, "exit 0"))
     assert ev.Spawn(2) in m.handle(ev.Elapsed(1, Clock.RETRY))
@@ -112,7 +112,7 @@ def test_healthy_after_zero_is_at_once() -> None:
 
 @pytest.mark.parametrize(("restart", "autorestart"), [("never", True), ("on-failure", False)])
 def test_failed_at_once_without_autorestart(restart: str, autorestart: bool) -> None:
-    """Without leave to start it again a failure is Failed at once."""
+    """With AUTORESTART off, a failure leads to Failed at once."""
     m = running(dataclasses.replace(POLICY, restart=restart))
     m.handle(ev.AutorestartSet(autorestart))
     m.handle(ev.Exited(1, -11, "SIGSEGV"))
@@ -206,7 +206,7 @@ REASON = "exit 1: ValueError: one; two; three (script.py:1)"
 
 
 def test_a_reason_with_semicolons_is_kept_whole() -> None:
-    """The reason of a failure is a value: an exception's text may hold what our messages do."""
+    """An exception's text with semicolons is kept whole in the reason of a failure."""
     m = running()
     m.handle(ev.Exited(1, 1, REASON))
     assert m.message == f"{REASON}; starts again in 1 s"
@@ -219,7 +219,7 @@ def test_a_reason_with_semicolons_is_kept_whole() -> None:
 
 
 def test_cleared_before_exited_means_nothing() -> None:
-    """A tree that is reported clear before its exit is not over."""
+    """A report that no process lives, before the report of the exit, does not end the run."""
     m = running()
     m.handle(ev.StopAsked(2, "a@h"))
     assert m.handle(ev.Cleared(1)) == []
@@ -401,7 +401,7 @@ def test_the_death_of_a_thread_as_a_failure() -> None:
 
 
 def test_the_death_of_a_thread_ignored() -> None:
-    """With thread_death = "ignore" nothing follows."""
+    """With thread_death = "ignore", the death of a thread changes nothing."""
     m = running(ev.Policy(thread_death="ignore"))
     before = dataclasses.replace(m)
     assert m.handle(ev.PartDied(1, "thread A died")) == []
@@ -436,7 +436,7 @@ def test_shutdown_stops_and_refuses() -> None:
 
 
 def test_an_instance_that_is_removed_says_so() -> None:
-    """What waits for an instance that ends is told why the instance ends."""
+    """Commands that wait for an instance that is removed fail, with the reason of the removal."""
     m = running()
     m.handle(ev.RestartAsked(2, "a@h"))
     assert completions(m.handle(ev.ShutdownAsked(3, "removed"))) == {2: "removed"}
@@ -445,7 +445,7 @@ def test_an_instance_that_is_removed_says_so() -> None:
 
 
 def test_another_policy_decides_what_comes_next() -> None:
-    """What the policy says holds from the next decision on, in each state; nothing else changes."""
+    """In each state, a new policy holds from the next decision on, and changes nothing else."""
     m = running()
     assert m.handle(ev.PolicySet(dataclasses.replace(POLICY, restart="never"))) == []
     assert m.state is State.RUNNING
@@ -454,7 +454,7 @@ def test_another_policy_decides_what_comes_next() -> None:
 
 
 def test_a_policy_without_restarts_ends_a_backoff() -> None:
-    """A retry that is due stays so under another policy, but for one that allows none: Failed."""
+    """A new policy keeps a retry that is due, unless it allows no restart: then Failed."""
     m = running()
     m.handle(ev.Exited(1, 1, "exit 1"))
     assert m.handle(ev.PolicySet(ev.Policy(backoff=9, backoff_max=9))) == []
@@ -491,7 +491,7 @@ def test_shutdown_of_what_does_not_run() -> None:
 
 
 def test_shutdown_while_stopping() -> None:
-    """At the IOC's end a run that is going down anyway is waited for, and not followed."""
+    """At the IOC's end, a run that is stopping is waited for, and no new run follows."""
     m = running()
     m.handle(ev.RestartAsked(2, "a@h"))
     m.handle(ev.Checked(2))
@@ -501,7 +501,7 @@ def test_shutdown_while_stopping() -> None:
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Random commands, exits, timers and late events; the world's side is modelled here."""
+    """Random commands, exits, timers and late events, against a model of the processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -698,7 +698,7 @@ class Interleavings(RuleBasedStateMachine):
             assert going_on, "a command waits for nothing"
 
     def teardown(self) -> None:
-        """Whatever happened: a STOP and the end of the run complete every command."""
+        """After any history, a STOP and the end of the run complete every command."""
         if not hasattr(self, "m"):
             return
         self.stop()

@@ -1,4 +1,4 @@
-"""What a limit means: when a run is warned of, when it is killed, and what is claimed of it."""
+"""Limits: when the IOC warns, when it kills a run, and what it says about both."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_no_limit_is_never_reached(memory: int, tasks: int, cpu: float) -> None:
 
 @given(st.integers(0, 10**12), st.integers(0, 10**6))
 def test_who_is_over_a_limit_was_warned(memory: int, tasks: int) -> None:
-    """What is killed for is warned of; at the limit itself nothing is killed."""
+    """A run above its limit was warned about before; a run at its limit is not killed."""
     assert bool(over(ALL, memory, tasks)) == (memory > ALL.memory or tasks > ALL.tasks)
     if over(ALL, memory, tasks):
         assert near(ALL, memory, tasks, 0.0)
@@ -43,7 +43,7 @@ def test_reasons() -> None:
 
 
 def test_all_by_the_kernel() -> None:
-    """With all controllers the kernel holds what it can hold, and no wall of ours is needed."""
+    """With all controllers, the kernel enforces the limits, and the IOC sets no rlimit."""
     assert cgroup_files(ALL, KERNEL) == {
         "memory.max": "512000000",
         "memory.swap.max": "0",
@@ -56,7 +56,7 @@ def test_all_by_the_kernel() -> None:
 
 
 def test_without_controllers_nothing_is_pretended() -> None:
-    """Each limit falls back on its own, and one that cannot be enforced is said to be so."""
+    """Without controllers, each limit has a fallback; the log names a limit without one."""
     assert cgroup_files(ALL, ()) == {}
     assert rlimits(ALL, ()) == {"NOFILE": 64, "DATA": 1_280_000_000}
     assert described(mechanisms(ALL, ("pids",))) == (
@@ -67,6 +67,6 @@ def test_without_controllers_nothing_is_pretended() -> None:
 
 
 def test_the_order() -> None:
-    """The bootstrap is told what is set, and always to be killed before the IOC."""
+    """The order has the limits that are set, and always the higher OOM score."""
     assert Confinement(nice=5, rlimits={"NOFILE": 64}).order == "oom=500 nice=5 NOFILE=64"
     assert Confinement().order == "oom=500"

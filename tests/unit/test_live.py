@@ -1,4 +1,4 @@
-"""Live records without any protocol: what they take, whom they tell, how they are put to."""
+"""Live records without any protocol: which values they take, whom they notify, and puts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def made(name: str) -> LiveRecord:
 
 @dataclass(eq=False)
 class Watcher:
-    """Reads what it is told of."""
+    """Notes each change that a record reports."""
 
     record: LiveRecord
     mask: int = VALUE | ALARM
@@ -57,7 +57,7 @@ class Watcher:
 
 @dataclass
 class Commands:
-    """Carries out what is put, or fails with `failure`."""
+    """Carries out commands, or fails with `failure`."""
 
     pvs: InstanceRecords
     failure: str = ""
@@ -85,7 +85,7 @@ class Commands:
     [("PID", "17"), ("UPTIME", None), ("STATUS", 7), ("STATUS", "Running"), ("LOG", 1)],
 )
 def test_a_wrong_value_is_refused(name: str, value: object) -> None:
-    """A value that the record cannot have stops who publishes it, not who reads it later."""
+    """A wrong value raises an error where it is published, and not where it is read later."""
     record = made(name)
     before = record.value
     with pytest.raises(WrongValueError, match=f"TE:X:{name}: "):
@@ -121,7 +121,7 @@ def test_a_choice_is_one_or_an_error(value: object) -> None:
 
 
 def test_a_post_tells_who_asked_for_it() -> None:
-    """A change of value, severity or status reaches those who watch that; nothing new, nobody."""
+    """A change of value, severity or status reaches its watchers; no change reaches nobody."""
     record = made("EXITCODE")
     values, alarms, statuses = (Watcher(record, mask) for mask in (VALUE, ALARM, STATUS))
     record.post(0)
@@ -134,7 +134,7 @@ def test_a_post_tells_who_asked_for_it() -> None:
 
 
 def test_the_time_stamp_is_that_of_the_change() -> None:
-    """What is published again is as old as it was."""
+    """A value that is published again keeps its time stamp."""
     record = made("PID")
     record.post(17)
     stamp = record.stamp
@@ -143,7 +143,7 @@ def test_the_time_stamp_is_that_of_the_change() -> None:
 
 
 async def test_another_face() -> None:
-    """A face of a few lines shows every record, watches, puts, and hears how that ended."""
+    """A face of a few lines shows every record, watches one, puts, and gets the result."""
     pvs = InstanceRecords("TE:", "X", log_tail=1000, procserv_pvs=True)
     commands = Commands(pvs)
     pvs.connect(commands)
@@ -200,7 +200,7 @@ def test_a_face_needs_nothing_of_channel_access() -> None:
 
 
 async def test_a_command_before_the_instance_is_there_fails() -> None:
-    """While the IOC starts, a put is completed too: as failed."""
+    """A put to a command while the IOC starts completes, as failed."""
     pvs = InstanceRecords("TE:", "X", log_tail=1000)
     start = pvs.record("START")
     completed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -217,7 +217,7 @@ async def test_a_command_before_the_instance_is_there_fails() -> None:
 
 
 class Disk:
-    """A live reading that takes time to look up: the value is that of the look's beginning."""
+    """A live reading that takes time; its value is that of the moment when the look began."""
 
     def __init__(self) -> None:
         self.record = made("SCRIPT:CHANGED")
@@ -238,7 +238,7 @@ class Disk:
 
 
 async def test_a_reader_gets_what_is_true_after_it_asked() -> None:
-    """The first reader waits for a look, a later one for the next; there is one at a time."""
+    """Each reader gets a value that was measured after its request; one look runs at a time."""
     disk = Disk()
     disk.get()
     disk.now = 1
@@ -266,7 +266,7 @@ async def test_a_look_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_a_look_that_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """The reader gets the last value, and the log the fault."""
+    """If a look fails, the reader gets the last value, and the log has the fault."""
     disk = Disk()
     disk.get()
     disk.looks[0].set_exception(RuntimeError("cucumber"))
@@ -276,7 +276,7 @@ async def test_a_look_that_fails(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_look_that_cannot_begin(caplog: pytest.LogCaptureFixture) -> None:
-    """The same where the look itself raises: no client loses its connection for it."""
+    """If a look cannot begin, the reader gets the last value and keeps its connection."""
     disk = Disk()
 
     def broken() -> None:
@@ -292,7 +292,7 @@ async def test_a_look_that_cannot_begin(caplog: pytest.LogCaptureFixture) -> Non
 
 
 async def test_procserv_commands_switch_autorestart() -> None:
-    """STOP is not undone by an automatic start, RESTART lasts; START and TOGGLE are as they say."""
+    """STOP switches AUTORESTART off, RESTART switches it on; START and TOGGLE work as named."""
     pvs = InstanceRecords("TE:", "X", log_tail=1000, procserv_pvs=True)
     commands = Commands(pvs)
     pvs.connect(commands)
@@ -308,7 +308,7 @@ async def test_procserv_commands_switch_autorestart() -> None:
 
 
 async def test_procserv_status_alarms() -> None:
-    """All that does not run is Shutdown, and MAJOR."""
+    """Every state without a running script is Shutdown, in MAJOR alarm."""
     pvs = InstanceRecords("TE:", "X", log_tail=1000, procserv_pvs=True)
     status = pvs.by_full_name["TE:CS:PS:X:STATUS"]
     found = [(status.value, status.severity)]

@@ -1,4 +1,4 @@
-"""Which requests may be longer than others, and how many bytes of them there may be."""
+"""Long puts: which requests may be long, and how many bytes of them the server holds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ARRAY, READ_ONLY, NUMBER = 0, 1, 2  # sids
 
 
 def channels(address: str) -> ServedChannels:
-    """Channels of one client: an array, one that nobody writes, and a number."""
+    """Return channels of one client: an array, a read-only PV and a number."""
     access = Access(Security(write_hosts=[address]))
     access.security._writers = frozenset([address])
     served = ServedChannels(access, Asker("user", "host", address, "10.0.0.254"))
@@ -45,7 +45,7 @@ def channels(address: str) -> ServedChannels:
 
 
 def test_a_put_is_as_long_as_its_pv() -> None:
-    """All numbers of an array may be put, as any type; texts are fewer; nothing else is long."""
+    """A put may have all numbers of an array, or 10,000 texts; other requests must be short."""
     links, holder = Links(ClientLimits()), Holder("10.0.0.1")
     puts = LongPuts(links, holder, channels(holder.peer))
 
@@ -74,7 +74,7 @@ def test_a_put_is_as_long_as_its_pv() -> None:
 
 
 def test_their_bytes_are_shared_by_host() -> None:
-    """A host that sends halves of puts without end leaves room; its largest client ends for it."""
+    """A host that sends only halves of puts loses its largest client, so others have room."""
     links = Links(ClientLimits(long_puts=10 * 8 * SIZE))
 
     def begin(host: str) -> tuple[LongPuts, Holder]:

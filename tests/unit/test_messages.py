@@ -1,4 +1,4 @@
-"""Messages of the script's interpreter: the right ones get through, the wrong ones are named."""
+"""Messages of the script's interpreter: good ones are read, wrong ones are reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bgrscrpt_ioc.process.parsing import parse, parse_value
 
 
 def frames(payload: bytes, pid: int = 1, size: int = 4000) -> list[bytes]:
-    """The sender's side, as `child/bgrscrpt.py` does it."""
+    """Return a message as frames, as `child/bgrscrpt.py` writes them."""
     parts = [payload[at : at + size] for at in range(0, len(payload), size)] or [b""]
     marks = [b"+"] * (len(parts) - 1) + [b"="]
     return [b"%d%b%b\n" % (pid, mark, part) for mark, part in zip(marks, parts, strict=True)]
@@ -93,7 +93,7 @@ def test_garbage_never_raises_and_never_hides_what_follows(garbage: bytes, ended
 
 
 def test_endless_frame_is_refused_once_and_not_kept() -> None:
-    """A megabyte without newline is one refusal and no memory; the next frame is read."""
+    """A megabyte without a newline is refused once and not kept; the next frame is read."""
     reader = frames_of.MessageReader()
     read = [m for _ in range(1000) for m in reader.feed(b"x" * 1000)]
     assert read == [msg.Refused("a frame without an end")]
@@ -107,7 +107,7 @@ def test_frame_of_more_than_a_pipe_writes_whole_is_refused() -> None:
 
 
 def test_message_too_long_is_refused() -> None:
-    """More parts than MAX_MESSAGE bytes are dropped, not collected; so are too many parts."""
+    """A message of too many bytes or too many parts is dropped and not collected."""
     reader = frames_of.MessageReader()
     for part, count in (
         (b"x" * 4000, frames_of.MAX_MESSAGE // 4000 + 1),
@@ -121,7 +121,7 @@ def test_message_too_long_is_refused() -> None:
 
 
 def test_unfinished_messages_of_all_senders_are_bounded() -> None:
-    """What many senders leave half sent is dropped, the oldest first."""
+    """If many senders leave messages unfinished, the oldest are dropped."""
     reader = frames_of.MessageReader()
     for sender in range(8):
         for _ in range(300):
@@ -146,7 +146,7 @@ def test_the_middle_of_what_is_too_much_is_dropped() -> None:
 
 
 def test_of_what_comes_at_once_the_newest_counts() -> None:
-    """Heartbeats, texts and percents of one sender are read once for a feed; others all."""
+    """Of heartbeats, texts and percents in one chunk, the newest is read; of others, all are."""
     reader = frames_of.MessageReader()
     said = b"".join(
         b'7={"kind":"alive","count":%d}\n7={"kind":"progress","percent":%d}\n' % (n, n)
@@ -160,7 +160,7 @@ def test_of_what_comes_at_once_the_newest_counts() -> None:
 
 
 def test_texts_of_a_script_are_text() -> None:
-    """Control characters are written out; a traceback keeps its lines and tabs."""
+    """Control characters in texts are escaped; a traceback keeps its lines and tabs."""
     text = "\x1b]0;owned\x07\x1b[2J\n\ta\x9b\u202eb\x00"
     seen = "\\x1b]0;owned\\x07\\x1b[2J\\n\\ta\\x9b\\u202eb\\x00"
     assert parse(encoded(kind="message", text=text)) == msg.Said(seen)
@@ -171,7 +171,7 @@ def test_texts_of_a_script_are_text() -> None:
 
 
 def test_too_many_unfinished_messages_are_refused() -> None:
-    """A sender more than MAX_UNFINISHED that starts a message and leaves it is turned away."""
+    """If more than MAX_UNFINISHED senders leave a message unfinished, the next is refused."""
     reader = frames_of.MessageReader()
     read = [m for pid in range(frames_of.MAX_UNFINISHED + 1) for m in reader.feed(b"%d+x\n" % pid)]
     assert len(read) == 1
@@ -200,14 +200,14 @@ def test_too_many_unfinished_messages_are_refused() -> None:
     ],
 )
 def test_wrong_messages_are_named(payload: bytes, why: str) -> None:
-    """What is wrong with a message is said in words for the log."""
+    """The log says in words what is wrong with a message."""
     refused = parse(payload)
     assert isinstance(refused, msg.Refused)
     assert why in refused.why
 
 
 def value(name: bytes, data: bytes, pid: int = 1) -> list[bytes]:
-    """The frames of a PV's value, as the script's side sends them."""
+    """Return the frames of a PV's value, as the script's side sends them."""
     payload = name + b"=" + data.replace(b"\x1b", b"\x1b1").replace(b"\n", b"\x1b0")
     sent = frames(payload, pid)
     return [*sent[:-1], b"%d!" % pid + sent[-1].partition(b"=")[2]]
@@ -215,7 +215,7 @@ def value(name: bytes, data: bytes, pid: int = 1) -> list[bytes]:
 
 @given(st.binary(max_size=9000), st.sampled_from([None, 0, 1, 2, 3]))
 def test_values_of_pvs(data: bytes, severity: int | None) -> None:
-    """Whatever bytes a value has, they arrive."""
+    """A value arrives unchanged, whatever bytes it has."""
     name = b"A:B" if severity is None else b"A:B/%d" % severity
     sent = frames(name + b"=" + data.replace(b"\x1b", b"\x1b1").replace(b"\n", b"\x1b0"))
     sent[-1] = sent[-1].replace(b"=", b"!", 1)
@@ -233,7 +233,7 @@ def test_a_value_may_be_as_long_as_an_array() -> None:
 
 
 def test_of_values_that_wait_the_newest_counts() -> None:
-    """Values are read all while there is time; of a portion that waits the newest of each PV."""
+    """While there is time, all values are read; of values that wait, the newest of each PV."""
     reader = frames_of.MessageReader()
     sent = [b"1!A=%d\n1!B/2=%d\n" % (n, n) for n in range(50)]
     reader.take(b"".join(sent[:25]))
@@ -258,5 +258,5 @@ def test_of_values_that_wait_the_newest_counts() -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"A", b"A/9=1", b"\xff=1", b"A/=1"])
 def test_values_of_no_pv(payload: bytes) -> None:
-    """What is no value is refused."""
+    """A frame that is not a value is refused."""
     assert isinstance(parse_value(payload), msg.Refused)

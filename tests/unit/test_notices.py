@@ -1,4 +1,4 @@
-"""What people are told, and how a site chooses the command for it."""
+"""Notices: which events cause one, and which command a site sets for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTICE = Notice(
 
 
 def test_events() -> None:
-    """A failure, the last failure, a missing heartbeat and the recovery are told, no more."""
+    """A failure, the last failure, a missed heartbeat and a recovery cause notices, no more."""
     ended = RunEnded(1, How.FAILED, "exit 1", "exit 1; starts again in 1 s")
     assert event_of(ended) == ("failure", "exit 1; starts again in 1 s")
     assert event_of(RunEnded(1, How.FAILED, "x", "x; gave up", final=True))[0] == "gave_up"
@@ -31,7 +31,7 @@ def test_events() -> None:
 
 
 def test_what_a_command_is_given() -> None:
-    """One line says everything; the environment has the same, and nothing that identifies a run."""
+    """The notice is one line; the environment has the same facts, and no cookie of a run."""
     notice = Notice("gave_up", "X", "TE:", reason="exit 1", more={"failure": 4}, error="\x1b[2J")
     text = "TE:X has failed and stays down: exit 1 (not told before: failure 4)"
     given = json.loads(notice.json())
@@ -46,7 +46,7 @@ def test_what_a_command_is_given() -> None:
 
 
 def test_each_way_has_its_json() -> None:
-    """Slack, Teams and Mattermost get the text where they look for it."""
+    """Slack, Teams and Mattermost get the text in their own JSON."""
     given = {"text": "a <b> & c"}
     made = {kind: json.dumps(make(given)) for kind, make in webhook.FORMATS.items()}
     assert tuple(made) == cli.FORMATS

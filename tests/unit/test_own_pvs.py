@@ -1,4 +1,4 @@
-"""What `PVS` lists, and what a client makes of it and of the values."""
+"""The PV `PVS`: what it lists, and how our clients read the list and the values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECORDS = (
 
 
 def test_what_is_listed_is_known_to_clients() -> None:
-    """Name, kind, size, description, and whether clients may write it."""
+    """A client reads from the list the name, kind, size, description and right to write of a PV."""
     assert list(own_pvs(listed(RECORDS)).values()) == [
         OwnPv("LEVEL", "ai", description="Füllstand\\n"),
         OwnPv("SP", "mbbo", writable=True),
@@ -47,7 +47,7 @@ def test_the_list_fits_its_pv(count: int, description: str) -> None:
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_what_another_server_lists(text: str) -> None:
-    """Whatever another server has in `PVS`, nothing is raised."""
+    """Any text in the `PVS` of another server is read without an exception."""
     own_pvs(text)
     own_pvs(json.dumps({"name": text, "kind": text, "writable": text}))
     own_pvs(json.dumps({"name": "A", "kind": f"waveform {text} {text}", "writable": True}))
@@ -68,7 +68,7 @@ def test_what_another_server_lists(text: str) -> None:
     ],
 )
 def test_values(kind: str, value: Any, expected: Any) -> None:
-    """Values are in a form for JSON: the text of a choice, the first numbers of a long array."""
+    """Values become JSON: a choice its text, a long array its first numbers."""
     about = metadata({"enum_strs": (b"a", b"b") if kind == "mbbi" else None, "units": "mm"})
     assert shown_value(OwnPv("A", kind), value, about["choices"]) == expected
     assert about["unit"] == "mm"

@@ -1,4 +1,4 @@
-"""Alarms of the IOC's own readings, and how devIocStats says times."""
+"""The IOC's own readings: their alarms, and times in the form of devIocStats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NONE, MINOR, MAJOR = Severity.NO_ALARM, Severity.MINOR, Severity.MAJOR
     [(79, 100, NONE), (80, 100, MINOR), (95, 100, MAJOR), (120, 100, MAJOR), (9, 0, NONE)],
 )
 def test_alarm_near_a_limit(count: int, most: int, severity: Severity) -> None:
-    """Clients and open files are in alarm before there may be no more."""
+    """The counts of clients and open files are in alarm before their limits are reached."""
     assert near(count, most) == severity
     own = OwnReadings(["A"], None)
     own.serve(lambda: (count, most), 7)
@@ -31,7 +31,7 @@ def test_alarm_near_a_limit(count: int, most: int, severity: Severity) -> None:
     ("cpu", "severity"), [(69.9, NONE), (70, MINOR), (80, MAJOR), (150, MAJOR)]
 )
 def test_alarm_of_a_busy_processor(cpu: float, severity: Severity) -> None:
-    """The limits are those of devIocStats."""
+    """CPU usage is in alarm at the limits of devIocStats."""
     assert busy(cpu) == severity
 
 
@@ -40,7 +40,7 @@ def test_alarm_of_a_busy_processor(cpu: float, severity: Severity) -> None:
     [(62.9, "00:01:02"), (86_400, "1 day, 00:00:00"), (1_040_461, "12 days, 01:01:01")],
 )
 def test_elapsed_time(seconds: float, said: str) -> None:
-    """As devIocStats' UPTIME says it."""
+    """An elapsed time has the form of devIocStats' UPTIME."""
     assert elapsed(seconds) == said
 
 

@@ -96,14 +96,14 @@ def test_dots_are_those_of_windows(parts: list[str], separator: str) -> None:
 
 @given(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.text().map(Path)))
 def test_all_else_is_handed_on(argument: object) -> None:
-    """What is under no entry is returned as the very same object."""
+    """A path that is below no entry is returned as the same object."""
     paths = PathMap([("Q:\\no one has\\this", "/x")], HERE)
     assert paths.translate(argument) is argument
 
 
 @given(NAMES)
 def test_the_type_stays(name: str) -> None:
-    """Bytes give bytes, text gives text, a path object gives text."""
+    """A mapped path keeps its type: bytes or text; a path object becomes text."""
     path, host = "C:\\Instrument\\" + name, "/opt/inst/" + name
     paths = PathMap([("C:\\Instrument", "/opt/inst")], HERE)
     assert paths.translate(path) == host

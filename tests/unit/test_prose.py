@@ -1,4 +1,4 @@
-"""The check of pages finds what it should, and takes nothing else for prose."""
+"""The check of pages (docs/prose.py) finds phrases and long sentences, and only in prose."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_code_is_not_prose() -> None:
 
 
 def test_sentences() -> None:
-    """A sentence may go over lines; each cell of a table is one, at least."""
+    """A sentence may have several lines; each cell of a table is a sentence of its own."""
     found = [each for _, each in prose.sentences(prose.prose(PAGE)) if prose.WORD.search(each)]
     assert found == [
         "A page", "Run X in order to see.", "It's a link, and not more.", "The IOC ends.",

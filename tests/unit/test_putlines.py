@@ -15,7 +15,7 @@ AT = time.mktime((2020, 8, 10, 13, 2, 8, 0, 0, -1)) + 0.124
 
 
 def test_as_caputlog_writes_it() -> None:
-    """These are the first example of caPutLog's documentation, and its text."""
+    """The first example of caPutLog's documentation gives the same text here."""
     put = Put(AT, "devman@devWs", "ao", 77.5, 1)
     assert json.dumps(put.json(), separators=(",", ":")) == (
         '{"date":"2020-08-10","time":"13:02:08.124","host":"devWs","user":"devman","pv":"ao",'
@@ -46,7 +46,7 @@ def test_values(value: object, shown: dict[str, object]) -> None:
 
 
 def test_a_put_that_is_refused() -> None:
-    """It has neither `new` nor `old`, which tell of values that the PV had."""
+    """A refused put has `refused` and `why`, and neither `new` nor `old`."""
     put = Put(AT, "u@h", "pv", "a\nb", refused="no right\nto write")
     assert dict(put.json()) | {"date": "", "time": ""} == {
         "date": "", "time": "", "host": "h", "user": "u", "pv": "pv",

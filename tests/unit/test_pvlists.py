@@ -16,7 +16,7 @@ SITE = [Listed("A"), Listed("B", procserv=True, iocstats=True)]
 
 
 def names() -> Iterator[str]:
-    """The PVs that IOCs serve of the site."""
+    """Return the names of the PVs that the IOCs of the site serve."""
     for each in SITE:
         yield from InstanceRecords(
             "TE:",
@@ -49,7 +49,7 @@ def test_channelfinder_has_all_pvs() -> None:
 
 
 def test_channelfinder_knows_each_property() -> None:
-    """All properties of the channels are in the list that is to be made known first."""
+    """The list of properties, which ChannelFinder gets first, has all that the channels use."""
     known = json.loads(properties("TE:", SITE, "me"))
     used = {
         one["name"]
@@ -61,7 +61,7 @@ def test_channelfinder_knows_each_property() -> None:
 
 
 def test_archive_has_what_the_table_marks() -> None:
-    """Changes are archived, and samples of what changes while somebody looks."""
+    """The archive list has the marked PVs: by their changes, or usage by samples."""
     found = {each["pv"]: each for each in json.loads(archive("TE:", [Listed("A")]))}
     marked = {f"TE:A:{each.name}" for each in RECORDS if "archive" in each.infos}
     assert found.keys() == marked

@@ -59,7 +59,7 @@ def test_texts_fit(record: Record) -> None:
 
 
 def test_clients_write_only_commands_and_the_switch() -> None:
-    """Nobody sets code, paths or readings over Channel Access."""
+    """Clients can write only commands and AUTORESTART: no code, path or reading."""
     writable = {record.name for record in RECORDS if record.writable}
     assert writable == {"START", "STOP", "RESTART", "CHECK", "STACK", "AUTORESTART"}
 

@@ -1,4 +1,4 @@
-"""What `history` shows on a terminal of 80 columns, and in a pipe."""
+"""`history` on a terminal of 80 columns, and in a pipe."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_screen_shows_all_of_an_instance() -> None:
 
 
 def test_long_texts_wrap_and_scroll() -> None:
-    """Nothing of a long text is cut off; the newest line of LOG is the one that is seen."""
+    """Long texts wrap and scroll, and LOG shows its newest line."""
     found = by_record("bgrscrpt.bob")
     for name in ("STATUS:MSG", "MESSAGE", "ERROR", "TRACEBACK", "LOG"):
         assert found[name].findtext("wrap_words") == "true", name

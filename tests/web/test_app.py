@@ -1,4 +1,4 @@
-"""The addresses of the web page, asked without a network."""
+"""The addresses of the web page, tested without a network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OWN = (
 
 
 class FakePuts:
-    """Takes commands in place of an IOC."""
+    """Receives commands in place of an IOC."""
 
     def __init__(self) -> None:
         self.done: list[tuple[str, str, object]] = []
@@ -58,13 +58,13 @@ class FakePuts:
 
 @pytest.fixture
 def puts() -> FakePuts:
-    """Where commands go."""
+    """Make a stand-in that receives commands."""
     return FakePuts()
 
 
 @pytest.fixture
 async def web(puts: FakePuts) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a page that shows two instances."""
+    """Make a client of a page that shows two instances."""
     board = Board()
     shown = board.add(Instance("TE:", "A", 5064))
     board.give_up(board.add(Instance("TE:", "B", 5064)))
@@ -88,7 +88,7 @@ async def web(puts: FakePuts) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_files(web: httpx.AsyncClient) -> None:
-    """Pages and what they load are there, need nothing from outside, and are protected."""
+    """Pages and their files are served, load nothing from other sites, and set secure headers."""
     for name in PAGES:
         path = {"overview.html": "/", "instance.html": "/instances/TE:A"}.get(
             name, f"/static/{name}"
@@ -109,7 +109,7 @@ async def test_other_names(web: httpx.AsyncClient) -> None:
 
 
 async def test_instances(web: httpx.AsyncClient) -> None:
-    """Programs get the list, one instance, its log, its runs and its plots."""
+    """Programs get the list of instances, one instance, its log, its runs and its plots."""
     listed = (await web.get("/api/instances")).json()
     assert [(each["name"], each["state"]) for each in listed] == [
         ("TE:B", "No answer"),
@@ -136,7 +136,7 @@ async def test_unknown_instances(web: httpx.AsyncClient, part: str) -> None:
 
 
 async def test_metrics(web: httpx.AsyncClient) -> None:
-    """Prometheus gets one set of metrics for all instances; what is not known is left out."""
+    """Prometheus gets one set of metrics for all instances, without unknown values."""
     lines = (await web.get("/metrics")).text.splitlines()
     a, b = '{name="A",prefix="TE:"}', '{name="B",prefix="TE:"}'
     assert f"bgrscrpt_ioc_up{a} 1.0" in lines
@@ -153,7 +153,7 @@ async def test_metrics(web: httpx.AsyncClient) -> None:
 
 
 async def test_metrics_as_prometheus_wants_them(web: httpx.AsyncClient) -> None:
-    """They are what the issue lists, and `promtool check metrics` would say nothing of them."""
+    """The metrics are those that we promise, in a form that `promtool check metrics` accepts."""
     answer = await web.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     families = {each.name: each for each in text_string_to_metric_families(answer.text)}
@@ -171,7 +171,7 @@ async def test_metrics_as_prometheus_wants_them(web: httpx.AsyncClient) -> None:
 
 
 async def test_commands(web: httpx.AsyncClient, puts: FakePuts) -> None:
-    """With the token they are done; one that fails gives the IOC's reason."""
+    """With the token, commands are carried out; one that fails gives the IOC's reason."""
     answer = await web.post("/api/instances/TE:A/restart", headers=TOKEN)
     assert (answer.status_code, answer.json()) == (200, {"done": True})
     answer = await web.post("/api/instances/TE:A/stop", headers=TOKEN)
@@ -182,7 +182,7 @@ async def test_commands(web: httpx.AsyncClient, puts: FakePuts) -> None:
 
 
 async def test_pvs_of_the_script(web: httpx.AsyncClient, puts: FakePuts) -> None:
-    """They are shown with what is known of them, plotted, and set with the token."""
+    """PVs of the script are shown with description and unit, plotted, and set with the token."""
     one = (await web.get("/api/instances/A")).json()
     assert one["own"]["LEVEL"] == {
         "value": 50.5, "severity": "MINOR", "kind": "ai", "size": 1, "writable": False,
@@ -209,7 +209,7 @@ async def test_pvs_of_the_script(web: httpx.AsyncClient, puts: FakePuts) -> None
 async def test_values_that_a_pv_cannot_have(
     web: httpx.AsyncClient, puts: FakePuts, name: str, value: object, code: int
 ) -> None:
-    """What cannot be set is an error that names the PV, and nothing is put."""
+    """A value that the PV cannot have gives an error that names the PV; nothing is put."""
     path = f"/api/instances/A/pvs/{name}"
     answer = await web.post(path, headers=TOKEN, json={"value": value})
     assert answer.status_code == code
@@ -222,7 +222,7 @@ async def test_values_that_a_pv_cannot_have(
     [("A/explode", 404), ("NOBODY/start", 404), ("A/autorestart", 400)],
 )
 async def test_bad_commands(web: httpx.AsyncClient, puts: FakePuts, path: str, code: int) -> None:
-    """What does not exist, or lacks its value, is an error that says what there is."""
+    """An unknown command, or one without its value, gives an error that lists the commands."""
     answer = await web.post(f"/api/instances/{path}", headers=TOKEN)
     assert answer.status_code == code
     assert answer.json()["error"]
@@ -230,7 +230,7 @@ async def test_bad_commands(web: httpx.AsyncClient, puts: FakePuts, path: str, c
 
 
 async def test_nobody_commands_without_the_token(web: httpx.AsyncClient, puts: FakePuts) -> None:
-    """Not by a GET, not without a session, not with a session but from another site's page."""
+    """No command is accepted by GET, without a session, or from another site's page."""
     assert (await web.get("/api/instances/A/start")).status_code == 405
     assert (await web.post("/api/instances/A/start")).status_code == 403
     answer = await web.post("/api/login", json={"token": "word"})
@@ -250,18 +250,18 @@ async def test_nobody_commands_without_the_token(web: httpx.AsyncClient, puts: F
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b'{"token": 1}'])
 async def test_bodies(web: httpx.AsyncClient, body: bytes) -> None:
-    """Whatever is sent in place of a token, it is not the token."""
+    """A login with any other body than the token is refused."""
     assert (await web.post("/api/login", content=body)).status_code == 403
 
 
 async def test_a_large_body(web: httpx.AsyncClient) -> None:
-    """Not more of a body is read than a token can need."""
+    """The server reads no more of a body than a token can need."""
     body = json.dumps({"token": "word", "more": "x" * LARGEST}).encode()
     assert (await web.post("/api/login", content=body)).status_code == 403
 
 
 async def test_openapi(web: httpx.AsyncClient) -> None:
-    """The description names each address for programs, and each is there."""
+    """The OpenAPI description names each address for programs, and each exists."""
     described: dict[str, Any] = (await web.get("/api/openapi.json")).json()
     assert described["openapi"].startswith("3.1")
     for path, ways in described["paths"].items():

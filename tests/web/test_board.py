@@ -1,4 +1,4 @@
-"""What the web page knows: states, the order of the overview, the log that it has followed."""
+"""The board behind the web page: states, the order of the overview, and the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bgrscrpt_ioc.web.trend import SAMPLES, Trend
 
 
 def board(**states: tuple[str, str] | None) -> Board:
-    """A board with an instance for each state; None: its IOC does not answer."""
+    """Make a board with an instance for each state; None: the instance's IOC does not answer."""
     made = Board()
     for name, state in states.items():
         shown = made.add(Instance("TE:", name, 5064))
@@ -44,7 +44,7 @@ def test_who_needs_somebody_comes_first() -> None:
 
 
 def test_an_ioc_that_goes() -> None:
-    """What an IOC said last is not shown as new: readings go with it, and the time is kept."""
+    """When an IOC goes away, its readings are deleted, and the time of the last one is kept."""
     made = board(A=("Running", "NO_ALARM"))
     shown = made.get("TE:A")
     assert shown is not None
@@ -58,7 +58,7 @@ def test_an_ioc_that_goes() -> None:
 
 
 def test_an_ioc_that_is_looked_for() -> None:
-    """It is Connecting until it had the time to answer, and never Connecting again."""
+    """An instance is Connecting until its IOC had time to answer, and never again."""
     made = board()
     shown = made.add(Instance("TE:", "A", 5064))
     assert (shown.state, made.missing()) == ("Connecting", [])
@@ -86,7 +86,7 @@ def test_links() -> None:
 
 
 def test_age_of_a_heartbeat() -> None:
-    """It counts from the last change of HEARTBEAT, and there is none without a run."""
+    """The age counts from the last change of HEARTBEAT; without a run there is no age."""
     made = board(A=("Running", "NO_ALARM"))
     shown = made.get("TE:A")
     assert shown is not None
@@ -100,7 +100,7 @@ def test_age_of_a_heartbeat() -> None:
 
 
 def test_names() -> None:
-    """An instance is found by its full name, and by its name alone where that is unique."""
+    """An instance is found by its full name, or by its name alone if that is unique."""
     made = board(A=None, B=None)
     made.add(Instance("OTHER:", "B", 5064))
     found = made.get("A")
@@ -124,7 +124,7 @@ def test_what_is_no_number_is_a_gap(value: Any) -> None:
 
 
 def test_a_plot_is_an_hour_long() -> None:
-    """Older samples go."""
+    """Samples that are older than an hour are deleted."""
     trend = Trend()
     for at in range(SAMPLES + 5):
         trend.add(float(at), float(at))
@@ -134,7 +134,7 @@ def test_a_plot_is_an_hour_long() -> None:
 
 @given(st.lists(st.integers(0, 5), max_size=30), st.integers(6, 12))
 def test_the_log_is_complete(steps: list[int], size: int) -> None:
-    """However LOG moves on, each line is in the scroll once, as long as LOG shows them all."""
+    """Each line is in the scroll once, as long as LOG shows each line."""
     scroll, printed = Scroll(), 0
     for step in steps:
         printed += step
@@ -145,7 +145,7 @@ def test_the_log_is_complete(steps: list[int], size: int) -> None:
 
 
 def test_lines_that_were_missed_are_said() -> None:
-    """Where LOG has moved on by more than it holds, a line in between says so."""
+    """If LOG has moved on by more than it holds, a line in the scroll says how many are missing."""
     scroll = Scroll()
     scroll.take("a\nb", 2)
     scroll.take("x\ny\nz", 90)
@@ -157,7 +157,7 @@ def test_lines_that_were_missed_are_said() -> None:
 
 
 def test_an_ioc_that_is_started_again() -> None:
-    """LOG begins anew, and the scroll says so; what was there before stays."""
+    """After a restart of the IOC, the scroll keeps the old lines and says that LOG begins anew."""
     scroll = Scroll()
     scroll.take("a\nb\nc", 3)
     scroll.take("a", 1)
@@ -167,7 +167,7 @@ def test_an_ioc_that_is_started_again() -> None:
 
 
 def test_the_scroll_is_bounded() -> None:
-    """By lines and by characters; numbers of lines go on."""
+    """The scroll is limited in lines and characters; the numbers of its lines go on."""
     scroll = Scroll()
     for block in range(LINES // 1000 + 2):
         scroll.take("\n".join(f"{block} {at}" for at in range(1001)), None)

@@ -1,4 +1,4 @@
-"""Who may see the web page, and who may command."""
+"""The guard of the web page: who may see the page, and who may command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HERE = {"host": "beamline.example.org", "origin": "https://beamline.example.org"
 
 
 def guard(token: str | None = "open sesame") -> Guard:  # noqa: S107
-    """A guard of a page that a proxy serves as beamline.example.org."""
+    """Make the guard of a page that a proxy serves as beamline.example.org."""
     return Guard(token, {"beamline.example.org"})
 
 
@@ -30,12 +30,12 @@ def guard(token: str | None = "open sesame") -> Guard:  # noqa: S107
     ],
 )
 def test_host_names(host: str, known: bool) -> None:
-    """A name of another site that is made to lead here is not answered."""
+    """A request for the host name of another site is refused (DNS rebinding)."""
     assert guard().knows_host(host) is known
 
 
 def test_a_session() -> None:
-    """Who gives the token may command from our own page, until the session is ended."""
+    """A browser with the token may command from our own page until its session ends."""
     made = guard()
     found = made.log_in("open sesame")
     assert found is not None
@@ -60,7 +60,7 @@ def test_programs() -> None:
 
 
 def test_a_token_cannot_be_guessed() -> None:
-    """After some wrong ones no token is looked at for a minute."""
+    """After some wrong tokens, every token is refused for a minute."""
     made = guard()
     for at in range(TRIES):
         assert made.log_in(f"guess {at}") is None
@@ -69,7 +69,7 @@ def test_a_token_cannot_be_guessed() -> None:
 
 
 def test_read_only() -> None:
-    """Without a token nobody commands, whatever he sends."""
+    """Without a token, the page is read-only, whatever a client sends."""
     made = guard(None)
     assert made.log_in("") is None
     assert "--allow-control" in made.may_command({"authorization": "Bearer "})

@@ -108,7 +108,7 @@ class Web:
             self.said += line_of_it
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
-        """End it; its exit code."""
+        """End the web server; return its exit code."""
         self.process.send_signal(by)
         try:
             _, said = self.process.communicate(timeout=DEADLINE)
@@ -121,7 +121,7 @@ class Web:
 
 @contextmanager
 def serving(ioc: Ioc, *more: str, port: int | None = None, **environ: str) -> Iterator[Web]:
-    """The web page of an IOC."""
+    """Start the web page of an IOC."""
     web = Web(ioc, *more, port=port, **environ)
     try:
         yield web
@@ -147,7 +147,7 @@ async def shot_of(page: Page, width: int) -> Any:
 
 
 async def press(page: Page, key: str) -> None:
-    """Press a key."""
+    """Press a key in the page."""
     code = {"Enter": 13, "Tab": 9, "/": 191}[key]
     text = {"Enter": "\r", "/": "/"}.get(key, "")
     common = {"key": key, "windowsVirtualKeyCode": code}
@@ -156,7 +156,7 @@ async def press(page: Page, key: str) -> None:
 
 
 def state_of(name: str) -> str:
-    """JavaScript for the state that the overview shows of an instance."""
+    """Return JavaScript for the state that the overview shows of an instance."""
     return (
         "[...document.querySelectorAll('.row')]"
         f".find(e => e.children[0].textContent === '{P}{name}')?.children[1].textContent"
@@ -164,7 +164,7 @@ def state_of(name: str) -> str:
 
 
 async def test_overview(ioc: Ioc, tmp_path: Path) -> None:
-    """Failed instances stand first; text of scripts is text; a stop and an end are seen at once."""
+    """Failed instances come first; a script's text is never HTML; changes are seen at once."""
     with serving(ioc) as web, Client(ioc.port) as client:
         async with browsing(web.url, tmp_path) as page:
             await page.until(f"{state_of('BAD')} === 'Failed' && {state_of('GOOD')} === 'Running'")
@@ -191,7 +191,7 @@ async def test_overview(ioc: Ioc, tmp_path: Path) -> None:
 
 
 async def test_log_of_an_instance(ioc: Ioc, tmp_path: Path) -> None:
-    """10,000 lines are there in order and can be searched; what commands a terminal is gone."""
+    """The page shows 10,000 lines in order, without escape sequences, and can search them."""
     with serving(ioc) as web:
         async with browsing(f"{web.url}instances/{P}GOOD", tmp_path) as page:
             await page.until("document.querySelector('#log').innerText.includes('red')")
@@ -218,7 +218,7 @@ async def test_log_of_an_instance(ioc: Ioc, tmp_path: Path) -> None:
 
 
 async def test_commands(ioc: Ioc, tmp_path: Path) -> None:
-    """After the token STOP asks back and stops; a command that fails shows the IOC's reason."""
+    """After the login, STOP asks first and then stops; a failed command shows the IOC's reason."""
     with serving(ioc, "--allow-control") as web, Client(ioc.port) as client:
         async with browsing(f"{web.url}instances/{P}GOOD", tmp_path) as page:
             await page.until("!document.querySelector('#commands')?.hidden")
@@ -243,7 +243,7 @@ async def test_commands(ioc: Ioc, tmp_path: Path) -> None:
 
 
 async def test_pvs_of_the_script(ioc: Ioc, tmp_path: Path) -> None:
-    """They are shown live, also those that come later, and are set once the token was given."""
+    """PVs of the script are shown live, also later ones, and can be set after the login."""
 
     def cell(name: str, at: int) -> str:
         return (
@@ -282,7 +282,7 @@ async def test_pvs_of_the_script(ioc: Ioc, tmp_path: Path) -> None:
 
 
 async def test_an_ioc_and_a_server_that_go(ioc: Ioc, tmp_path: Path) -> None:
-    """Without the IOC nothing old is shown; it comes back by itself, and so does the server."""
+    """Without the IOC, no old value is shown; the page recovers from its end and the server's."""
     config = tmp_path / "site.toml"
     with serving(ioc) as web:
         async with browsing(f"{web.url}instances/{P}GOOD", tmp_path) as page:
@@ -306,7 +306,7 @@ async def test_an_ioc_and_a_server_that_go(ioc: Ioc, tmp_path: Path) -> None:
 
 
 async def test_an_ioc_that_was_away_for_long(ioc: Ioc, tmp_path: Path) -> None:
-    """It is found again within seconds, though libca by itself searches ever less often."""
+    """An IOC that was away for long is found within seconds, although libca searches rarely."""
     with serving(ioc) as web:
         ioc.process.kill()
         ioc.process.wait()
@@ -324,7 +324,7 @@ async def test_an_ioc_that_was_away_for_long(ioc: Ioc, tmp_path: Path) -> None:
 
 
 async def test_three_hundred_instances(tmp_path: Path) -> None:
-    """One page shows them all, and a word finds one."""
+    """One page shows 300 instances, and the search finds one."""
     (tmp_path / "good.py").write_text(SCRIPTS["good.py"])
     names = [f"BGRSCRPT_{number:03d}" for number in range(1, 301)]
     tables = "".join(f"[instance.{name}]\n" for name in names)
@@ -357,7 +357,7 @@ def nginx_conf(directory: Path, port: int, upstream: int) -> Path:
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx: run `make system`")
 async def test_behind_a_proxy(ioc: Ioc, tmp_path: Path) -> None:
-    """Under a path of nginx, as the documentation has it: pages, events and login work."""
+    """With the nginx configuration of the documentation, pages, events and login work."""
     port = free_port()
     with serving(ioc, "--allow-control", "--allow-host", "beamline.example.org") as web:
         nginx = subprocess.Popen(  # noqa: ASYNC220 - returns at once
@@ -382,7 +382,7 @@ async def test_behind_a_proxy(ioc: Ioc, tmp_path: Path) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether a web server answers there."""
+    """Return whether a web server answers at this address."""
     try:
         with urllib.request.urlopen(url, timeout=DEADLINE):  # noqa: S310 - of this test
             return True
@@ -391,7 +391,7 @@ def answers(url: str) -> bool:
 
 
 def test_without_the_extra(tmp_path: Path) -> None:
-    """Where the extra is not installed, the command says what to install."""
+    """Without the extra `web`, the command says what to install."""
     code = (
         "import sys; sys.modules['uvicorn'] = None\n"
         "from bgrscrpt_ioc.cli.main import main; sys.exit(main(['web']))"
@@ -404,7 +404,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken(ioc: Ioc) -> None:
-    """The error names address and port, and the option."""
+    """If the port is taken, the error names the address, the port and the option."""
     with serving(ioc) as web:
         done = subprocess.run(
             [*COMMAND, "web", "--prefix", P, "--http-port", str(web.port)],

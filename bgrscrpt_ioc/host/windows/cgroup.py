@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 class Cgroup:
-    """The group of one run; it never exists."""
+    """The group of one run, which never exists on Windows."""
 
     path = Path()
 
 
 class Cgroups:
-    """Groups of runs; `find_cgroups` never returns any."""
+    """The groups of runs; `find_cgroups` never returns this."""
 
     controllers: Collection[str] = ()
 
@@ -26,10 +26,10 @@ class Cgroups:
         return Cgroup()
 
     def end_leftovers(self, keys: Collection[str]) -> int:  # noqa: ARG002
-        """Return how many processes of dead IOCs were killed."""
+        """Return how many processes of dead IOCs were killed: 0."""
         return 0
 
 
 def find_cgroups(setting: str, ioc_id: str, warn: Callable[[str], None]) -> Cgroups | None:  # noqa: ARG001
-    """Return None: the settings have already refused a directory."""
+    """Return None: there are no cgroups. The settings have already refused a directory."""
     return None

@@ -1,4 +1,4 @@
-"""Requests from this host to an IOC that runs: there are none on Windows."""
+"""Requests from this host to a running IOC, which are not possible on Windows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ Say = Callable[[str], None]
 
 
 class RequestServer:
-    """Hears nothing."""
+    """Receives no request."""
 
     def __init__(self, answer: Callable[[str, Say], Awaitable[int]]) -> None:
-        """Take what a request would be answered by."""
+        """Take the function that would answer a request."""
 
     async def start(self) -> None:
         """Do nothing."""
@@ -21,9 +21,9 @@ class RequestServer:
 
 
 def ask(pid: int, request: str, say: Say, timeout: float) -> int:  # noqa: ARG001 - see the contract
-    """Ask no process: that is not possible here.
+    """Raise OSError: a running IOC cannot be asked on Windows.
 
     Raises:
-        OSError: always; the text says what to do.
+        OSError: always; the text has the remedy.
     """
     raise OSError("a running IOC cannot be asked on Windows: end the IOC and start it again")

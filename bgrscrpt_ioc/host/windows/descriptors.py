@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-MANY = 1 << 14  # sockets and files: Windows itself has no limit below millions
+MANY = 1 << 14  # connections and files; the limit of Windows itself is in the millions
 
 
 def descriptor_limit() -> int:
@@ -13,5 +13,5 @@ def descriptor_limit() -> int:
 
 
 def wait_until_writable(descriptor: int) -> None:  # noqa: ARG001 - the contract's
-    """Return a moment later: Windows has no event for a pipe that does not wait."""
+    """Return after 50 ms: Windows has no event for a pipe that does not block."""
     time.sleep(0.05)

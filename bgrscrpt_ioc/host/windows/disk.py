@@ -1,4 +1,4 @@
-"""Opens the IOC's own files so that other programs can rename and delete them meanwhile."""
+"""Opens the IOC's files in such a way that other programs can rename and delete them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 SHARE_ALL = 0x1 | 0x2 | 0x4  # others may read, write, rename and delete the file
 OPEN_ALWAYS, OPEN_EXISTING = 4, 3
 NORMAL = 0x80  # FILE_ATTRIBUTE_NORMAL
-PATIENCE = 1.0  # s for which another program, such as a virus scanner, may have a file open
+PATIENCE = 1.0  # s to wait for another program, such as a virus scanner, that has the file open
 PAUSE = 0.01  # s between two tries
 
 
 def new_file(path: Path, mode: int) -> int:
-    """Make or empty a file; return its descriptor. Its directory decides who may read it."""
+    """Make or empty a file and return its descriptor. The directory decides who may read it."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_BINARY | os.O_NOINHERIT, mode)
 
 
 def replace(old: Path, new: Path) -> None:
-    """Replace a file by another one. Another program may have it open for a moment.
+    """Replace the file `new` by the file `old`; wait while another program has `new` open.
 
     Raises:
-        OSError: that failed for a second.
+        OSError: `new` could not be replaced within a second.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -41,7 +41,7 @@ def replace(old: Path, new: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Do nothing: NTFS itself writes down which files a directory has."""
+    """Do nothing: NTFS itself saves which files a directory has."""
 
 
 def _opened(path: Path, access: int, disposition: int, flags: int) -> int:
@@ -55,10 +55,10 @@ def _opened(path: Path, access: int, disposition: int, flags: int) -> int:
 
 
 def open_to_append(path: Path, mode: int) -> int:  # noqa: ARG001 - the contract's
-    """Open or make a file to append to and to read; return its descriptor.
+    """Open a file to append and to read, or make it; return its descriptor.
 
     Raises:
-        OSError: it cannot be opened, or something else has its name.
+        OSError: the file cannot be opened, or the path is a device or a pipe.
     """
     access = _winapi.GENERIC_READ | _winapi.GENERIC_WRITE
     descriptor = _opened(path, access, OPEN_ALWAYS, os.O_APPEND)
@@ -69,16 +69,16 @@ def open_to_append(path: Path, mode: int) -> int:  # noqa: ARG001 - the contract
 
 
 def open_to_read(path: Path) -> int:
-    """Open a file to read, so that an editor can replace it meanwhile; return its descriptor.
+    """Open a file to read and return its descriptor; an editor can replace the file meanwhile.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
     return _opened(path, _winapi.GENERIC_READ, OPEN_EXISTING, os.O_RDONLY)
 
 
 def complete_last_line(descriptor: int) -> None:
-    """End the line in which an earlier writer of the file was interrupted."""
+    """Append a newline if the last line of the file has none, as after an interrupted write."""
     if os.fstat(descriptor).st_size:
         os.lseek(descriptor, -1, os.SEEK_END)
         if os.read(descriptor, 1) != b"\n":
@@ -86,10 +86,10 @@ def complete_last_line(descriptor: int) -> None:
 
 
 def special_kind(path: Path) -> str:
-    """Return what is at the path if that is no regular file, such as "a directory"; otherwise "".
+    """Return what a path is, such as "a directory"; for a regular file, "".
 
     Raises:
-        OSError: nothing is there, or nobody may look.
+        OSError: the path does not exist, or may not be read.
     """
     kinds = {stat.S_IFREG: "", stat.S_IFDIR: "a directory"}
     return kinds.get(stat.S_IFMT(path.stat().st_mode), "a pipe or a device")

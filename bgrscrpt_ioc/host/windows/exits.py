@@ -1,13 +1,13 @@
-"""Describes in the words of EXITREASON how a process has ended."""
+"""Describes how a process has ended, in the words of EXITREASON."""
 
 from __future__ import annotations
 
 import signal
 
-# The exit code of processes that the IOC ends by force; no other program uses it.
+# Exit code of the processes that the IOC kills. No other program uses this code.
 KILLED = 0xE0424B4C
 CONTROL_C_EXIT = 0xC000013A  # Python's exit code after an uncaught KeyboardInterrupt
-_NAMES = {  # values of NTSTATUS ([MS-ERREF] 2.3.1) by which processes end
+_NAMES = {  # NTSTATUS values ([MS-ERREF] 2.3.1) with which processes end
     0x40000015: "FATAL_APP_EXIT",
     0x40010004: "TERMINATE_PROCESS",  # the session has ended
     0x80000003: "BREAKPOINT",
@@ -39,11 +39,11 @@ _NAMES = {  # values of NTSTATUS ([MS-ERREF] 2.3.1) by which processes end
 
 
 def describe_exit(status: int) -> tuple[int, str]:
-    """Return the exit code and the reason of an exit code of Windows.
+    """Return EXITCODE and EXITREASON for an exit code of Windows.
 
-    `(3, "exit 3")`; `(-1073741819, "ACCESS_VIOLATION")`, the signed code. As on other systems, a
-    process that was interrupted has `(-2, "SIGINT")`, and one that the IOC has killed has `(-9,
-    "SIGKILL")`.
+    Examples: `(3, "exit 3")`, and `(-1073741819, "ACCESS_VIOLATION")` with the signed code. As on
+    other systems, an interrupted process has `(-2, "SIGINT")`, and a process that the IOC has
+    killed has `(-9, "SIGKILL")`.
     """
     status &= 0xFFFFFFFF
     if status == KILLED:

@@ -1,4 +1,4 @@
-"""Nothing survives the IOC: the kernel closes its handles, and with its last handle a job ends."""
+"""No guardian is needed: at the IOC's end the kernel closes its handles, and so ends its jobs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from bgrscrpt_ioc.host.windows.reaper import Reaper
 
 
 class Guardian:
-    """Has nothing to do: see job.py."""
+    """Does nothing: see job.py."""
 
-    pid = 0  # there is no such process
+    pid = 0  # there is no guardian process
 
     def __init__(self, reaper: Reaper, ioc_id: str, cgroups: Sequence[str] = ()) -> None:
-        """Take what a guardian would need."""
+        """Take the arguments of the contract."""
 
     def start(self) -> None:
-        """Begin."""
+        """Do nothing."""
 
     def open(self, session: int, mark: int) -> None:
-        """Hear of a run."""
+        """Ignore the start of a run."""
 
     def add_cgroup(self, cgroup: str) -> None:
-        """Hear of a control group: there are none."""
+        """Ignore a control group."""
 
     def close(self, session: int) -> None:
-        """Hear of its end."""
+        """Ignore the end of a run."""
 
     def stop(self) -> None:
-        """End."""
+        """Do nothing at the IOC's end."""

@@ -1,7 +1,8 @@
-"""A Job Object: the processes of one run, as the kernel knows them, and their limits.
+"""A Job Object: the kernel's set of the processes of one run, with limits.
 
-The kernel ends all of them when the last handle of the job is closed. So they end with the IOC,
-however it ends. No process can leave the job. Jobs nest, so procServ's own job does no harm.
+When the last handle of the job is closed, the kernel ends all its processes. So they end with the
+IOC, however the IOC ends. No process can leave the job. Jobs can be nested, so the IOC also works
+in a job of procServ.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from bgrscrpt_ioc.host.contract import Allowance
 CREATE_SUSPENDED = 0x4
 CPU_RATE_CONTROL = 15  # JobObjectCpuRateControlInformation, which pywin32 does not have
 ENABLE_HARD_CAP = 0x1 | 0x4
-CONSOLES = 1  # system processes that a job counts: the console of a run
-WALL = 2  # times the memory: committed memory is more than used memory, which the IOC watches
+CONSOLES = 1  # processes of the system that a job counts: the console of a run
+WALL = 2  # factor: the job limits committed memory, which is more than the used memory
 
 log = logging.getLogger("bgrscrpt_ioc.job")
 
@@ -36,10 +37,10 @@ class Job:
     """The job of one run."""
 
     def __init__(self, allowance: Allowance) -> None:
-        """Make the job, without a process.
+        """Make an empty job with these limits.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: the job cannot be made.
         """
         try:
             self._handle: Any = win32job.CreateJobObject(None, "")
@@ -67,7 +68,7 @@ class Job:
             self._cap(allowance.cpu)
 
     def _cap(self, cpu: float) -> None:
-        """Limit the job to this processor time, in % of one core."""
+        """Limit the processor time of the job, in % of one core."""
         rate = max(1, round(100 * cpu / (os.cpu_count() or 1)))  # 1/100 % of all cores
         wanted = struct.pack("<II", ENABLE_HARD_CAP, min(rate, 10_000))
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
@@ -79,16 +80,16 @@ class Job:
     def launch(
         self, command: Sequence[str], pipes: Sequence[int], cwd: Path, environ: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
-        """Start the leader, which is in the job before its first instruction.
+        """Start the leader, in the job from its first instruction on.
 
         Args:
             command: program and arguments.
-            pipes: descriptors for its stdin, stdout and stderr.
-            cwd: its working directory.
-            environ: its whole environment.
+            pipes: descriptors for stdin, stdout and stderr of the leader.
+            cwd: working directory of the leader.
+            environ: whole environment of the leader.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: the leader cannot be started, or not in the job.
         """
         stdin, stdout, stderr = pipes
         leader = subprocess.Popen(  # noqa: S603 - the command is the configuration's, no client's
@@ -98,8 +99,8 @@ class Job:
             stderr=stderr,
             cwd=cwd,
             env=dict(environ),
-            # A console without a window. The leader's own programs share it, and open no window
-            # either.
+            # A console without a window. Programs that the leader starts share this console, so
+            # they open no window either.
             creationflags=CREATE_SUSPENDED | subprocess.CREATE_NO_WINDOW,
         )
         try:
@@ -112,10 +113,10 @@ class Job:
         return leader
 
     def add(self, process: subprocess.Popen[bytes]) -> None:
-        """Add a process that runs already, and all that it starts from now on.
+        """Add a running process, and with it all processes that it starts from now on.
 
         Raises:
-            OSError: it cannot be added.
+            OSError: the process cannot be added.
         """
         handle = int(process._handle)  # type: ignore[attr-defined]
         try:
@@ -124,22 +125,22 @@ class Job:
             raise OSError(0, str(error.strerror)) from error
 
     def pids(self) -> set[int]:
-        """Return all processes that live in the job, including the console's."""
+        """Return the pids of all living processes of the job, the console included."""
         kind = win32job.JobObjectBasicProcessIdList
         return set(win32job.QueryInformationJobObject(self._handle, kind))
 
     def kill(self, code: int) -> None:
-        """End all processes by force, with an exit code of 0x80000000 or more."""
-        with contextlib.suppress(pywintypes.error):  # no process lives there
+        """Kill all processes; `code`, at least 0x80000000, becomes their exit code."""
+        with contextlib.suppress(pywintypes.error):  # the job is empty
             win32job.TerminateJobObject(self._handle, code - (1 << 32))  # the code is a C long
 
     def close(self) -> None:
-        """Close the job: the kernel ends the processes that still live in it."""
+        """Close the job; the kernel ends the processes that are still in it."""
         self._handle.Close()
 
 
 def _priority(nice: int) -> int:
-    """Return the priority class that is nearest to a niceness of 1 to 19."""
+    """Return the priority class nearest to a niceness of 1 to 19."""
     if nice >= 10:
         return win32process.IDLE_PRIORITY_CLASS
     return win32process.BELOW_NORMAL_PRIORITY_CLASS

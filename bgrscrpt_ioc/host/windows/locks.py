@@ -1,6 +1,6 @@
-"""Locks that end with the process that has them: of a file, and of a name on this host.
+"""Locks of files and of names on this host, which end with the process that holds them.
 
-Nothing here knows what is locked.
+This file does not know what is locked.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ import winerror
 
 from bgrscrpt_ioc.host.windows.names import shared_names
 
-_FAMILY = "bgrscrpt_ioc "  # a mutex that only one process can have
-_HOLDER = "bgrscrpt_ioc.pid "  # a mutex whose name tells that process's pid
-NOBODY_ELSE: Any = None  # security attributes: the default, for this user alone
-BEYOND = 1 << 30  # the byte that is locked: nobody else could read what stands in a locked one
-TAKEN = (0, errno.EACCES, errno.EDEADLK)  # Wine gives no error number
+_FAMILY = "bgrscrpt_ioc "  # begin of a mutex's name; only one process can have the mutex
+_HOLDER = "bgrscrpt_ioc.pid "  # begin of a second mutex's name, which has the pid of that process
+NOBODY_ELSE: Any = None  # security attributes: the default, so this user alone may open it
+BEYOND = 1 << 30  # the locked byte, behind the text: nobody else can read locked bytes
+TAKEN = (0, errno.EACCES, errno.EDEADLK)  # error numbers of a taken lock; 0: Wine gives no number
 
 
 class Claim:
-    """A name on this host, until it is closed or its process ends."""
+    """A claimed name on this host, until the claim is closed or its process ends."""
 
     def __init__(self, name: str, *mutexes: pywintypes.HANDLEType) -> None:
         self.name, self._mutexes = name, mutexes
 
     def close(self) -> None:
-        """Give it up."""
+        """Give the name up."""
         for mutex in self._mutexes:
             mutex.Close()
 
 
 def lock_file(path: Path, mode: int) -> int | None:
-    """Take an exclusive lock; None when another process has it.
+    """Lock a file and return its descriptor; None if another process has the lock.
 
     Raises:
         OSError: the file cannot be opened, or its file system has no locks.
@@ -57,7 +57,7 @@ def lock_file(path: Path, mode: int) -> int | None:
 
 
 def note_holder(descriptor: int) -> None:
-    """Write this process's pid into a file that it has locked, for people to read."""
+    """Write this process's pid into a locked file, for people to read."""
     with suppress(OSError):  # a full disk
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -65,10 +65,10 @@ def note_holder(descriptor: int) -> None:
 
 
 def claim_name(name: str) -> Claim | None:
-    """Claim a name on this host, in all sessions; None when it is taken.
+    """Claim a name on this host, in all sessions; None if another process has it.
 
     Raises:
-        OSError: it cannot be claimed for another reason.
+        OSError: the name cannot be claimed for another reason.
     """
     mutex = _mutex(_FAMILY + name)
     if mutex is None:
@@ -78,11 +78,11 @@ def claim_name(name: str) -> Claim | None:
 
 
 def _mutex(name: str) -> pywintypes.HANDLEType | None:
-    """Make a mutex of this name, which `/` may be in; None if there is one."""
+    """Make a mutex of this name, in which `/` is allowed; None if such a mutex exists."""
     try:
         mutex = win32event.CreateMutex(NOBODY_ELSE, False, f"Global\\{name}")
     except pywintypes.error as error:
-        if error.winerror == winerror.ERROR_ACCESS_DENIED:  # another user's
+        if error.winerror == winerror.ERROR_ACCESS_DENIED:  # the mutex of another user
             return None
         raise OSError(0, f"{name} cannot be claimed: {error.strerror}") from error
     if win32api.GetLastError() == winerror.ERROR_ALREADY_EXISTS:
@@ -92,7 +92,7 @@ def _mutex(name: str) -> pywintypes.HANDLEType | None:
 
 
 def claimed_by(name: str) -> tuple[int, int] | None:
-    """(pid, 0) of who has claimed the name; None if that is not known."""
+    """Return (pid, 0) of the process that has claimed a name; None if that is not known."""
     for each in shared_names():
         pid, _, claimed = each.removeprefix(_HOLDER).partition(" ")
         if each.startswith(_HOLDER) and claimed == name and pid.isdecimal():
@@ -101,15 +101,15 @@ def claimed_by(name: str) -> tuple[int, int] | None:
 
 
 def claimed_names() -> list[str]:
-    """Return all names that are claimed on this host now; anybody can claim any text."""
+    """Return all names that are claimed on this host. Any program can claim any text."""
     return sorted(each[len(_FAMILY) :] for each in shared_names() if each.startswith(_FAMILY))
 
 
 def claims() -> dict[str, tuple[int, int] | None]:
-    """Return all names that are claimed on this host now, with who has each."""
+    """Return all names that are claimed on this host, each with (pid, 0) of its process."""
     return {name: claimed_by(name) for name in claimed_names()}
 
 
 def describe_holder(holder: tuple[int, int] | None) -> str:
-    """Say who has a name, which `claimed_by` has found."""
+    """Return a text about the process that `claimed_by` has found."""
     return f"the process {holder[0]}" if holder else "a process of another user: end it"

@@ -1,4 +1,4 @@
-"""What processes take of memory, as Windows counts it. It decides nothing."""
+"""Reads how much memory processes use, as Windows counts it. Decides nothing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bgrscrpt_ioc.host.contract import Process, Taken
 
 
 def taken(processes: Iterable[Process]) -> dict[int, Taken]:
-    """Return what each takes; of memory its working set."""
+    """Return the usage of each process; its memory is the working set."""
     found: dict[int, Taken] = {}
     for each in processes:
-        with contextlib.suppress(psutil.Error):  # gone, or another user's
+        with contextlib.suppress(psutil.Error):  # the process has ended, or belongs to another user
             process = psutil.Process(each.pid)
             times = process.cpu_times()
             found[each.pid] = Taken(
@@ -24,5 +24,5 @@ def taken(processes: Iterable[Process]) -> dict[int, Taken]:
 
 
 def proportional(pids: Iterable[int]) -> int:
-    """Bytes of memory. Windows does not weigh what is shared, and nothing is forked there."""
+    """Return bytes of memory. Shared memory counts in full: Windows does not divide it."""
     return sum(each.memory for each in taken(Process(pid, 0, 0, 0, False) for pid in pids).values())

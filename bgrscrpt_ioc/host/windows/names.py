@@ -11,7 +11,7 @@ from ctypes import wintypes
 
 DIRECTORY = "\\BaseNamedObjects"  # the directory of `Global\`
 QUERY = 0x1
-SIZE = 1 << 16  # bytes of names that are read at once
+SIZE = 1 << 16  # bytes of names to read in one call
 
 
 class Text(ctypes.Structure):
@@ -44,7 +44,7 @@ class Entry(ctypes.Structure):
 
 
 def shared_names() -> Iterator[str]:
-    """Yield the names of all objects of this host, such as mutexes."""
+    """Yield the names of all global objects of this host, such as mutexes."""
     native = ctypes.WinDLL("ntdll")
     directory = wintypes.HANDLE()
     name = Text(2 * len(DIRECTORY), 2 * len(DIRECTORY) + 2, DIRECTORY)
@@ -54,8 +54,8 @@ def shared_names() -> Iterator[str]:
     try:
         buffer = ctypes.create_string_buffer(SIZE)
         context, used = wintypes.ULONG(0), wintypes.ULONG(0)
-        # One name for each call, because Wine returns no more. 0 is success, other values mean the
-        # end.
+        # One name for each call, because Wine returns no more. 0 means success; any other value
+        # means that there are no more names.
         while not native.NtQueryDirectoryObject(
             directory, buffer, SIZE, True, False, ctypes.byref(context), ctypes.byref(used)
         ):

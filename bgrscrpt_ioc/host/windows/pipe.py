@@ -1,6 +1,7 @@
-"""Pipes of a run: the event loop reads what it writes at a bounded pace, what it is told waits.
+"""The pipes of a run: reads the run's output at a limited pace, and writes commands without a wait.
 
-The proactor loop reads no plain descriptor: a reading end is a named pipe with overlapped I/O.
+The proactor loop cannot read a plain descriptor, so a reading end is a named pipe with overlapped
+I/O.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from typing import Any
 from bgrscrpt_ioc.host.faults import Faults
 from bgrscrpt_ioc.host.ration import Ration
 
-ROOM = 1 << 20  # bytes of output that wait in the pipe
-MESSAGES = 1 << 16  # bytes of messages that do
-CHUNK = 1 << 18  # bytes that the reader is given at most
-PACE = 0.005  # s between two times that it is given some: many short ones cost far more
-LONGEST_QUEUE = 1 << 22  # bytes that wait to be written: a put of the longest array has 1.1 MB
-PIECE = 1 << 15  # bytes that are written at once: a pipe may take all of them or none
-TURNS = 4  # of the loop until what the kernel has read has come to us
+ROOM = 1 << 20  # bytes of output that the pipe holds
+MESSAGES = 1 << 16  # bytes of messages that the pipe holds
+CHUNK = 1 << 18  # bytes that the reader gets at once, at most
+PACE = 0.005  # s between two chunks for the reader: many short chunks cost far more
+LONGEST_QUEUE = 1 << 22  # bytes that may wait to be written: a put of the longest array has 1.1 MB
+PIECE = 1 << 15  # bytes to write at once: a pipe may take all of them or none
+TURNS = 4  # turns of the loop until data that the kernel has read is with us
 
-TYPE_MESSAGE = 4  # PIPE_TYPE_MESSAGE: what is written is taken whole or not at all
+TYPE_MESSAGE = 4  # PIPE_TYPE_MESSAGE: the pipe takes a write as a whole or not at all
 NOWAIT = 1  # PIPE_NOWAIT
-FIRST_INSTANCE = 0x00080000  # FILE_FLAG_FIRST_PIPE_INSTANCE: nobody else made it before us
+FIRST_INSTANCE = 0x00080000  # FILE_FLAG_FIRST_PIPE_INSTANCE: fails if the pipe exists already
 _NUMBERS = itertools.count(1)
 
 
 def inbound(room: int, *, messages: bool = False) -> tuple[int, int]:
-    """Make a pipe; return the handles to read from, overlapped, and to write to.
+    """Make a pipe from a run to the IOC; return the handles to read (overlapped) and to write.
 
     Raises:
-        OSError: the system has no more of them.
+        OSError: the system has no more pipes.
     """
     name = rf"\\.\pipe\bgrscrpt_ioc-{os.getpid()}-{next(_NUMBERS)}-{secrets.token_hex(8)}"
     read = _winapi.CreateNamedPipe(
@@ -62,14 +63,14 @@ def inbound(room: int, *, messages: bool = False) -> tuple[int, int]:
 
 
 def outbound(room: int) -> tuple[int, int]:
-    """Make a pipe that is never waited for; return the handles to read from and to write to."""
+    """Make a pipe to a run, whose writer never waits; return the handles to read and to write."""
     read, write = _winapi.CreatePipe(_winapi.NULL, room)
     _winapi.SetNamedPipeHandleState(write, NOWAIT, None, None)
     return read, write
 
 
 class Pipe(asyncio.Protocol):
-    """The reading end of a pipe; a protocol of asyncio's."""
+    """The reading end of a pipe, as a protocol of asyncio."""
 
     def __init__(
         self,
@@ -82,14 +83,14 @@ class Pipe(asyncio.Protocol):
         # Windows counts the CPU time of a thread in steps of 16 ms.
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Give what comes to `read`, but not while the reader is `behind` with it.
+        """Read the pipe: pass data to `read`, except while `behind` returns True.
 
         Args:
-            handle: of the reading end; closed with the pipe.
-            read: takes what was read, up to `chunk` bytes.
-            behind: whether what comes is to wait in the pipe.
-            chunk: bytes that `read` takes at once.
-            pace: seconds between two times, if the first was no whole chunk.
+            handle: handle of the reading end; closed with the pipe.
+            read: function that gets the data, up to `chunk` bytes at once.
+            behind: function that returns whether the data must wait in the pipe.
+            chunk: bytes that `read` gets at once, at most.
+            pace: seconds between two calls of `read`, if the first got less than a chunk.
             clock: returns seconds of work of the event loop's thread.
         """
         self._handle, self._read, self._behind = handle, read, behind
@@ -109,15 +110,15 @@ class Pipe(asyncio.Protocol):
     # --- asyncio's side --------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
-        """Begin."""
+        """Begin to read."""
         self._transport = transport
         if self._closed:
             transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Keep it, and give it on in its turn; until then what comes waits in the pipe.
+        """Keep data and pass it on at its time; until then, further data waits in the pipe.
 
-        A read that waits there is answered by each line that is written, one wake-up for each.
+        A pending read would wake the loop for each line that is written.
         """
         if self._closed:
             return
@@ -127,7 +128,7 @@ class Pipe(asyncio.Protocol):
         self._pause(not self._draining)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        """Nobody writes any more."""
+        """Note that the writing end is closed."""
         self._at_end = True
 
     # --- ours ------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ class Pipe(asyncio.Protocol):
     def _pause(self, pause: bool) -> None:
         if pause is not self._paused and self._transport is not None and not self._at_end:
             self._paused = pause
-            with contextlib.suppress(RuntimeError):  # the transport closes at this moment
+            with contextlib.suppress(RuntimeError):  # the transport is closing
                 (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
     def _give(self) -> None:
@@ -153,15 +154,15 @@ class Pipe(asyncio.Protocol):
             self._pause(False)
 
     def _hand_over(self, size: int) -> int:
-        """Give so many bytes on, at most; return how many."""
+        """Pass on so many bytes, at most; return how many."""
         data = bytes(self._waiting[:size])
         del self._waiting[:size]
-        with self._faults:  # else nothing more is read, and the end of a run is not told
+        with self._faults:  # otherwise the pipe is not read on, and the end of the run is missed
             self._read(data)
         return len(data)
 
     async def drain(self) -> None:
-        """Give on what is in the pipe now, and little of what others add to it meanwhile."""
+        """Pass on the data that the pipe holds now, and little of what is added meanwhile."""
         await self._connecting
         self._draining = True
         left = len(self._waiting) + self._readable() + CHUNK
@@ -181,11 +182,11 @@ class Pipe(asyncio.Protocol):
             return 0
         try:
             return int(_winapi.PeekNamedPipe(self._handle, 0)[0])
-        except OSError:  # nobody has the other end
+        except OSError:  # the other end is closed
             return 0
 
     def close(self) -> None:
-        """Stop reading, for good."""
+        """Stop reading for good, and close the handle."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -194,17 +195,17 @@ class Pipe(asyncio.Protocol):
 
 
 class Inlet:
-    """The writing end of a pipe: what finds no room waits for it, up to a bound."""
+    """The writing end of a pipe. Data that finds no room waits, up to a limit."""
 
     def __init__(self, handle: int) -> None:
-        """Write to the handle, which does not wait."""
+        """Write to this handle, which never blocks."""
         self._handle = handle
         self._loop = asyncio.get_running_loop()
         self._waiting = bytearray()
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, data: bytes) -> bool:
-        """Write it all, now or soon; False, and nothing is written, if too much waits already."""
+        """Write all data, now or soon; write nothing and return False if too much data waits."""
         too_much = self._waiting and len(self._waiting) + len(data) > LONGEST_QUEUE
         if not self._handle or too_much:
             return False
@@ -218,7 +219,7 @@ class Inlet:
         while self._waiting and self._handle:
             try:
                 done = _winapi.WriteFile(self._handle, bytes(self._waiting[:PIECE]))[0]
-            except OSError:  # nobody reads it any more
+            except OSError:  # the reader has closed the pipe
                 self._waiting.clear()
                 return False
             if not done:
@@ -228,7 +229,7 @@ class Inlet:
         return True
 
     def close(self) -> None:
-        """Write no more, for good."""
+        """Stop writing for good, and close the handle."""
         if self._timer is not None:
             self._timer.cancel()
         if self._handle:

@@ -1,4 +1,4 @@
-"""The process table of Windows: who lives, and which of them are consoles of the system."""
+"""Reads the process table of Windows, and tells which processes are consoles of the system."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ def _entries() -> Iterator[tuple[int, int, str]]:
 
 
 def processes() -> dict[int, Process]:
-    """Read the process table."""
+    """Return the process table: all living processes by pid."""
     return {pid: Process(pid, parent, 0, 0, False) for pid, parent, _ in _entries()}
 
 
 def look_up(pid: int) -> Process:
-    """Return one process, which lives."""
+    """Return a living process by its pid."""
     return Process(pid, 0, 0, 0, False)
 
 
 def consoles(pids: Collection[int]) -> set[int]:
-    """Return which of them are hosts of a console, which the system starts and ends by itself."""
+    """Return the pids that are console hosts, which the system itself starts and ends."""
     return {pid for pid, _, program in _entries() if pid in pids and program.lower() == CONSOLE}
 
 
 def own_id() -> str:
-    """A name for this process that no other has, before or after it."""
+    """Return a name for this process that no earlier or later process has."""
     return f"{os.getpid()}.{psutil.Process().create_time():.0f}"

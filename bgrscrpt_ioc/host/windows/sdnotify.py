@@ -1,4 +1,4 @@
-"""There is no systemd on Windows: nobody is told."""
+"""Stands in for systemd's notices: there is no systemd on Windows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 
 
 class Systemd:
-    """Does nothing, whoever calls."""
+    """Does nothing."""
 
     def __init__(self, variables: MutableMapping[str, str]) -> None:
         """Leave `variables` as they are."""

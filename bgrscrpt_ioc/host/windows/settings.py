@@ -1,4 +1,4 @@
-"""What settings mean on Windows: limits that a job enforces, and settings that do not work."""
+"""Says which limits a job enforces on Windows, and which settings do not work there."""
 
 from __future__ import annotations
 

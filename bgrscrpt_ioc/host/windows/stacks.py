@@ -1,7 +1,7 @@
-"""Gets the stacks of scripts' threads; `child/_bgrscrpt_windows.py` is the other side.
+"""Gets the stacks of a script's threads; `child/_bgrscrpt_windows.py` is the other side.
 
-The command pipe brings the request, and a file the answer. A thread of the script writes the
-stacks, so a script that holds the interpreter in C does not answer.
+The IOC asks by the command pipe. A thread of the script writes the stacks to a file. So a script
+whose C code holds the interpreter does not answer.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from bgrscrpt_ioc.host.contract import Dump
 from bgrscrpt_ioc.host.windows.tree import tree_of
 
-LOOK = 0.01  # s between two looks whether it is done
+LOOK = 0.01  # s between two looks for the file
 
 
 def take_stacks(leader: int, others: Sequence[int], patience: float) -> list[Dump]:  # noqa: ARG001 - children have no command pipe
-    """Return the stacks of the process `leader`. Blocks, for `patience` seconds at most."""
+    """Return the stacks of the process `leader`. Blocks for at most `patience` seconds."""
     tree = tree_of(leader)
     if tree is None:
         return [Dump(leader, problem="it has ended")]

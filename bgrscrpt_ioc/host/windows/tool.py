@@ -13,7 +13,7 @@ from bgrscrpt_ioc.host.windows.exits import describe_exit
 from bgrscrpt_ioc.host.windows.job import Job
 from bgrscrpt_ioc.host.windows.reaper import Reaper
 
-MOST = 1 << 20  # bytes of output that are returned, the last ones
+MOST = 1 << 20  # bytes of output that are returned, from its end
 
 
 async def run_tool(
@@ -24,16 +24,17 @@ async def run_tool(
     environ: Mapping[str, str],
     stdin: bytes | None = None,
 ) -> tuple[int, bytes]:
-    """Run a command to its end; return its exit code and its output. Killed if cancelled.
+    """Run a command to its end, and return its exit code and its output.
 
-    What the command has started ends with it: all is in one job.
+    If this is cancelled, the command is killed. Processes that the command has started end with
+    it, because all are in one job.
 
     Args:
-        command: the program and its arguments.
-        reaper: has nothing to do here.
-        cwd: its working directory.
-        environ: all of its environment.
-        stdin: what it finds there. None: nothing, and its stderr is no part of its output.
+        command: program and arguments.
+        reaper: not used.
+        cwd: working directory of the command.
+        environ: whole environment of the command.
+        stdin: input of the command. None: no input, and stderr is not part of the output.
 
     Raises:
         OSError: the command cannot be run.
@@ -49,7 +50,7 @@ async def run_tool(
             stderr=subprocess.DEVNULL if stdin is None else subprocess.STDOUT,
             creationflags=subprocess.CREATE_NO_WINDOW,
         )
-        with contextlib.suppress(OSError):  # it has ended already
+        with contextlib.suppress(OSError):  # the command has ended already
             job.add(process._transport.get_extra_info("subprocess"))  # type: ignore[attr-defined]
         output, _ = await process.communicate(stdin)
         return describe_exit(process.returncode or 0)[0], output[-MOST:]

@@ -1,6 +1,6 @@
 """The processes of one run: a job, its leader, and three pipes.
 
-It knows no script and decides nothing. `contract.RunTree` says what each method does.
+This file knows no script and decides nothing. `contract.RunTree` describes each method.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from bgrscrpt_ioc.host.windows.pipe import MESSAGES, ROOM, Inlet, Pipe, inbound,
 from bgrscrpt_ioc.host.windows.processes import consoles
 from bgrscrpt_ioc.host.windows.reaper import Reaper
 
-# The system reports an empty job, but does not promise to (JOBOBJECT_ASSOCIATE_COMPLETION_PORT). So
-# a run whose leader is dead is looked at while one of its processes lives.
+# The system reports an empty job, but does not guarantee the report
+# (JOBOBJECT_ASSOCIATE_COMPLETION_PORT). So, after the death of the leader, we look at the job until
+# it is empty.
 RESCAN = 0.02  # s between two looks
-AT_ONCE = 1 << 16  # bytes of messages that are read at a time
-SOON = 0.002  # s between two reads of messages: somebody may wait for each value
-PATIENCE = 5000  # ms after the kill; a process that still lives hangs in the kernel
+AT_ONCE = 1 << 16  # bytes of messages to read at once
+SOON = 0.002  # s between two reads of messages: a client may wait for each value
+PATIENCE = 5000  # ms after the kill; a process that still lives then hangs in the kernel
 STOP = {"kind": "stop"}  # a command to the script's bootstrap
 
 _LIVING: set[Tree] = set()
@@ -36,7 +37,7 @@ log = logging.getLogger("bgrscrpt_ioc.tree")
 
 
 class Tree:
-    """The processes of one run, from its launch on."""
+    """The processes of one run, from the launch on."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Tree:
         """
         self._listener, self._waits = listener, waits
         self._loop = asyncio.get_running_loop()
-        self.mark = 0  # no mark is needed: a process of the run is in the job
+        self.mark = 0  # no mark is needed: the job has all processes of the run
         self._did_not_stop = False
         self._ended = self._closing = self._closed = False
         self._rescan: asyncio.TimerHandle | None = None
@@ -83,20 +84,19 @@ class Tree:
             raise OSError(0, str(error)) from error
 
     def tell(self, data: bytes) -> bool:
-        """Write to the leader's stdin, or to the pipe that its bootstrap has made of it.
+        """Write to the leader's stdin, which its bootstrap later uses as the command pipe.
 
-        Return False if the leader is dead or has not read what was written before; `data` is
-        dropped.
+        Drop `data` and return False if the leader is dead or has not read earlier data.
         """
         return self._commands.write(data)
 
     def tell_soon(self, data: bytes) -> None:
-        """Do the same from another thread."""
+        """Call `tell` from another thread."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: the IOC has ended
             self._loop.call_soon_threadsafe(self.tell, data)
 
     def begin(self, word: bytes = b"") -> None:
-        """Let a leader that waits begin."""
+        """Let a waiting leader begin."""
         if self._waits:
             self.tell(word)
             self._waits = False
@@ -110,7 +110,7 @@ class Tree:
     # --- who belongs to it -----------------------------------------------------------------------
 
     def processes(self, everyone: dict[int, Process] | None = None) -> dict[int, Process]:  # noqa: ARG002 - the contract's
-        """Return the living processes, without the consoles that the system makes for them."""
+        """Return the living processes of the run, without the consoles that the system adds."""
         if self._closed:
             return {}
         found = self._job.pids()
@@ -127,17 +127,17 @@ class Tree:
         self.tell(json.dumps(STOP).encode() + b"\n")
 
     def terminate(self) -> None:
-        """Kill all processes: Windows has nothing between asking and killing."""
+        """Kill all processes: Windows has no step between a request and a kill."""
         self._did_not_stop = True
         self.kill()
 
     def kill(self) -> None:
-        """Kill all processes. There are no helpers that clean up."""
+        """Kill all processes."""
         if not self._closed:
             self._job.kill(KILLED)
 
     def abandon(self) -> None:
-        """Kill all processes and wait until they are dead; tell nobody."""
+        """Kill all processes and wait until they are dead. The listener hears nothing."""
         for waiting in (self._task, self._rescan):
             if waiting is not None:
                 waiting.cancel()
@@ -153,7 +153,7 @@ class Tree:
     # --- its end ---------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        """Wait in a thread: only a handle tells of the end of a process."""
+        """Wait for the leader, in a thread: only its handle tells of its end."""
         code = self._leader.wait()
         with contextlib.suppress(RuntimeError):  # the loop is closed: the IOC has ended
             self._loop.call_soon_threadsafe(self._died, code)
@@ -163,7 +163,7 @@ class Tree:
             self._task = self._loop.create_task(self._end(code))
 
     async def _end(self, status: int) -> None:
-        """Tell the listener how the leader ended, after all that it wrote."""
+        """Tell the listener how the leader ended, after all of its output."""
         code, reason = describe_exit(status)
         killed = status & 0xFFFFFFFF == KILLED
         if killed and self._did_not_stop:
@@ -176,12 +176,12 @@ class Tree:
         self._ended = True
         try:
             self._listener.ended(End(code, reason, killed))
-        except Exception:  # a fault of the IOC must not keep `emptied` from being called
+        except Exception:  # a fault of the IOC must not prevent the call of `emptied`
             log.exception("the end of process %d was not handled", self.pid)
         self._look_again()
 
     def look(self) -> int:
-        """Return how many processes live; `emptied` is called soon if none does."""
+        """Return how many processes live. If none lives, call `emptied` soon."""
         count = len(self.processes())
         if not count and self._ended and not self._closing:
             self._closing = True
@@ -214,14 +214,14 @@ class Tree:
 
 
 def tree_of(pid: int) -> Tree | None:
-    """Return the tree of a process, if it is one of this IOC's."""
+    """Return the tree of a process; None if this IOC has not started it."""
     return next((tree for tree in tuple(_LIVING) if pid in tree.processes()), None)
 
 
 def _launch(program: Program, job: Job) -> tuple[subprocess.Popen[bytes], int, int, int]:
     """Start the leader in the job.
 
-    Returns it, the handles to read its stdout and its stderr from, and the one to write its stdin.
+    Return the leader, the handles to read its stdout and stderr, and the handle to write its stdin.
     """
     ours: list[int] = []
     theirs: list[int] = []
