@@ -111,7 +111,7 @@ class Chaos:
 
     def ended(self) -> None:
         """Nothing is left; then start it again."""
-        until(lambda: not scripts(self.directory), timeout=60)
+        until(lambda: not scripts(self.directory))
         self.stack.close()
         self.stack = ExitStack()
         self.start()

@@ -12,7 +12,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.rig.ca import ECA_NORMAL, ECA_PUTFAIL, STRING, ca_environ, free_port
+from benchmarks.rig.ca import DEADLINE, ECA_NORMAL, ECA_PUTFAIL, STRING, ca_environ, free_port
 from benchmarks.rig.iocs import COMMAND, Ioc, until
 from benchmarks.rig.where import CONSOLE, DRIVE, PROGRAM, PYTHON, native
 from benchmarks.rig.where import command as served
@@ -246,7 +246,7 @@ def test_the_web_page(bench: Bench) -> None:
     assert f"http://127.0.0.1:{port}/" in line, line
     for page, text in (("", "<!doctype html>"), ("metrics", 'name="bgrscrpt_01"')):
         url = f"http://127.0.0.1:{port}/{page}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
             assert text in answer.read().decode().lower()
 
 
