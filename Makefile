@@ -8,7 +8,8 @@ WORKERS ?= 4
 # What is run on Windows, and what with an IOC there and clients here; tests/windows/left_out.py says what not.
 # `make test-windows WINDOWS=all` runs there what tells the same on Linux, too.
 WINDOWS ?= chosen
-UNDER_WINE = -n 2 --dist worksteal --timeout 600
+UNDER_WINE = BGRSCRPT_TEST_WINDOWS_ALL=$(WINDOWS)
+TWO = -n 2 --dist worksteal --timeout 600
 INSIDE = tests/windows/inside tests/unit $(addprefix tests/process/test_,$(addsuffix .py,announcer checker console \
   deaths exits hook logdir logfile onchange paced pv_api quiet_end restart script_api script_bounds scriptfile \
   selfcheck stack_command supervisor torture worker writer))
@@ -120,8 +121,8 @@ $(VENV)/windows/ready: constraints.txt tests/windows/assemble tests/windows/nump
 # Tests on Windows, and of an IOC there by clients here.
 test-windows: $(TOOLS) windows
 	tests/windows/install $(VENV)/windows $(BIN)/python
-	BGRSCRPT_TEST_WINDOWS_ALL=$(WINDOWS) $(BIN)/python tests/windows/run.py $(VENV)/windows $(UNDER_WINE) $(INSIDE)
-	BGRSCRPT_TEST_WINDOWS=$(VENV)/windows $(BIN)/python -P -m pytest $(UNDER_WINE) $(ACROSS)
+	$(UNDER_WINE) $(BIN)/python tests/windows/run.py $(VENV)/windows $(TWO) $(INSIDE)
+	$(UNDER_WINE) BGRSCRPT_TEST_WINDOWS=$(VENV)/windows $(BIN)/python -P -m pytest $(TWO) $(ACROSS)
 
 # The tests that depend on Python's version, with every other version that is on this machine.
 test-versions: $(READY) system genie

@@ -1,10 +1,10 @@
 """Tests that are not run under Wine, each with the fact that is in the way.
 
-`SAME` are the tests that could run there, but tell nothing there that they do not tell on Linux.
-The rule: all that the test uses of the package is Python without host/ and child/ (`PURE`, which
-tests/unit/test_house.py holds these files to), the test reads files of the source only (`SOURCE`),
-or its kind has another test that is run there (`ANOTHER`). `make test-windows WINDOWS=all` runs
-these tests too.
+`SAME` and `SAME_ACROSS` are the tests that could run there, but tell nothing there that they do not
+tell on Linux. The rule: all that the test uses of the package is Python without host/ and child/
+(`PURE`, which tests/unit/test_house.py holds these files to), the test reads files of the source
+only (`SOURCE`), or tests that are run there show the same of the system (`ANOTHER` and the like).
+`make test-windows WINDOWS=all` runs these tests too.
 """
 
 from __future__ import annotations
@@ -186,4 +186,10 @@ ACROSS: Mapping[str, str] = {
     "tests/ioc/test_ioc.py::test_usage_is_measured_while_watched": WINE_CPU,
     "tests/ioc/test_notify.py::test_sendmail": SHELL,
     "tests/ioc/test_notify.py::test_a_trial": SHELL,
+}
+
+SAME_ACROSS: Mapping[str, str] = {
+    "tests/ioc/test_notify.py": (
+        "test_announcer.py shows that commands run there; what they send is Python's, as on Linux"
+    ),
 }

@@ -113,7 +113,7 @@ def test_an_instance_is_served_once(bench: Bench, tmp_path: Path) -> None:
     assert b"already served on this host by the process " in told.stdout
     name = ["--prefix", "TE:", "--name", "BGRSCRPT_02"]
     other = bench.start(bench.script, *name, port=bench.ioc.port)
-    assert "TCP port" in other.wait_for("listening at TCP port")
+    assert "TCP port" in other.wait_for("listens at TCP port")
 
 
 def test_the_way_of_isis(bench: Bench) -> None:
