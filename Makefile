@@ -29,7 +29,7 @@ READY = $(VENV)/ready-$(VERSION)
 PLOT = $(VENV)/plot-$(VERSION)
 TOOLS = $(VENV)/tools-$(VERSION)
 
-.PHONY: install develop system wine windows genie screens peers run demo lint format type test test-versions test-windows chaos cover bench docs all clean
+.PHONY: install develop system wine windows genie screens peers run demo lint format type test test-versions inside-windows test-windows chaos cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt $(SOURCES)
@@ -118,10 +118,11 @@ $(VENV)/windows/ready: constraints.txt tests/windows/assemble tests/windows/nump
 	@tests/windows/assemble $(VENV)/windows $(BIN)/python
 	@touch $@
 
-# Tests on Windows, and of an IOC there by clients here.
-test-windows: $(TOOLS) windows
+# Tests on Windows; and of an IOC there by clients here.
+inside-windows: $(TOOLS) windows
 	tests/windows/install $(VENV)/windows $(BIN)/python
 	$(UNDER_WINE) $(BIN)/python tests/windows/run.py $(VENV)/windows $(TWO) $(INSIDE)
+test-windows: inside-windows
 	$(UNDER_WINE) BGRSCRPT_TEST_WINDOWS=$(VENV)/windows $(BIN)/python -P -m pytest $(TWO) $(ACROSS)
 
 # The tests that depend on Python's version, with every other version that is on this machine.

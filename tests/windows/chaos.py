@@ -130,10 +130,12 @@ def run(actions: int, seed: int) -> Counter[str]:
     """Do so many things; return how often each was done."""
     with tempfile.TemporaryDirectory() as directory:
         chaos = Chaos(Path(directory), seed)
-        with chaos.stack:
+        try:
             for _ in range(actions):
                 chaos.act()
             chaos.close()
+        finally:
+            chaos.stack.close()
         return chaos.done
 
 
