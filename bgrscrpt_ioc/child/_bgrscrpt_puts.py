@@ -34,8 +34,10 @@ class WritablePv(Pv):
         self._guard = allocate_lock()
         self._waiters = []  # type: list[Any]
         self._is_news = False  # a put has come for which nobody has waited
-        self._later = []  # type: list[tuple[Any, Any]]  # puts that wait for a coroutine
-        self._task = None  # type: Any
+        # Puts that wait for the one before. Two threads take them: ours, and that of the loop.
+        self._later = []  # type: list[tuple[Any, Any]]
+        self._is_busy = False  # one of the threads is taking them
+        self._task = None  # type: Any  # kept, because the loop does not
 
     def wait(self, timeout=None):
         # type: (float | None) -> bool
@@ -62,20 +64,40 @@ class WritablePv(Pv):
     def _take_put(self, value, ended):
         # type: (Any, Callable[[str, bool], None]) -> None
         """Take a put; `ended` gets "" or why it failed, and whether the value is the PV's."""
-        if self._task is not None:
+        with self._guard:
             self._later.append((value, ended))
-            return
+            if self._is_busy:
+                return
+            self._is_busy = True
+        self._take_those_that_wait()
+
+    def _take_those_that_wait(self):
+        # type: () -> None
+        """Take put after put, until there is no other or a coroutine has to end first."""
+        goes_on = False
+        while not goes_on:
+            with self._guard:
+                if not self._later:
+                    self._is_busy = False
+                    return
+                value, ended = self._later.pop(0)
+            goes_on = self._take_one(value, ended)
+
+    def _take_one(self, value, ended):
+        # type: (Any, Callable[[str, bool], None]) -> bool
+        """Take a put, and tell whether its coroutine goes on."""
         before = self._value
         try:
             value = self._value = self._type.put(value)
             result = None if self._on_put is None else self._on_put(value)
             if hasattr(result, "__await__"):
                 self._begin(result, value, before, ended)
-                return
+                return True
         except BaseException as error:  # noqa: BLE001 - whatever it is, the put has failed
             self._failed(error, value, before, ended)
         else:
             self._succeeded(value, ended)
+        return False
 
     def _begin(self, result, value, before, ended):
         # type: (Any, Any, Any, Any) -> None
@@ -97,19 +119,19 @@ class WritablePv(Pv):
                 error = RuntimeError("on_put was cancelled")
             elif task.exception() is not None:
                 error = task.exception()
-            if error is None:
-                self._succeeded(value, ended)
-            else:
-                self._failed(error, value, before, ended)
-            if self._later:
-                self._take_put(*self._later.pop(0))
+            try:
+                if error is None:
+                    self._succeeded(value, ended)
+                else:
+                    self._failed(error, value, before, ended)
+            finally:
+                self._take_those_that_wait()
 
         def begin():
             # type: () -> None
-            task = self._task = sys.modules["asyncio"].ensure_future(result)
-            task.add_done_callback(done)
+            self._task = sys.modules["asyncio"].ensure_future(result)
+            self._task.add_done_callback(done)
 
-        self._task = begin  # kept until the loop has begun it
         loop.call_soon_threadsafe(begin)
 
     def _succeeded(self, value, ended):
@@ -132,7 +154,7 @@ class WritablePv(Pv):
         errors = self._pvs.home._ours("_bgrscrpt_error")
         ended(errors.cut(errors.first_line(error), LONGEST), False)
         trace = error.__traceback__
-        if trace is not None and trace.tb_frame.f_code is WritablePv._take_put.__code__:
+        if trace is not None and trace.tb_frame.f_code is WritablePv._take_one.__code__:
             error.__traceback__ = trace.tb_next  # a coroutine's traceback has no frame of ours
         path = self._pvs.home._standard_path or sys.path
         text = "on_put of the PV %s failed:\n%s" % (

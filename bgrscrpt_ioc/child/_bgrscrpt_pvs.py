@@ -4,7 +4,7 @@ Imported at the first call of `pv`. The IOC serves the PVs; here is what the scr
 needs; _bgrscrpt_outbox.py sends the values.
 """
 
-from _thread import allocate_lock
+from _thread import RLock
 
 from _bgrscrpt_declared import LONGEST_NAME, declared, is_name
 from _bgrscrpt_outbox import Outbox
@@ -78,7 +78,7 @@ class Pvs:
     def forked(self):
         # type: () -> None
         """In a forked child: the threads and what waits are the parent's."""
-        self.making = allocate_lock()
+        self.making = RLock()  # a signal handler may make a PV while its thread makes another
         self.outbox = Outbox(self.home)
 
     def go(self):
@@ -100,12 +100,8 @@ class Pvs:
     def make(self, options):
         # type: (dict) -> Pv
         """Return the PV of that name, which is made if there is none."""
-        is_alone = self.making.acquire(timeout=self.home._PATIENCE)  # not from a signal handler
-        try:
+        with self.making:
             return self._make(options)
-        finally:
-            if is_alone:
-                self.making.release()
 
     def _make(self, options):
         # type: (dict) -> Pv

@@ -101,6 +101,7 @@ _commands_fd = -1  # the pipe on which the IOC speaks; see _bgrscrpt_commands.py
 _kept_line = b""  # what an interpreter in standby is told of kept values; see _bgrscrpt_puts.py
 _commands = None  # type: Any  # who reads that pipe, on Windows alone
 _standard_path = None  # type: list[str] | None  # `sys.path` as the interpreter has made it
+_first = {}  # type: dict[str, Any]  # what two threads may make at once: the first one holds
 _pace = None  # type: Any  # paces `alive`, `message` and `progress`; see _bgrscrpt_pace.py
 _pvs = None  # type: Any  # the PVs of this process; see _bgrscrpt_pvs.py
 
@@ -123,7 +124,8 @@ def _say(kind, payload):
         return
     pace = _pace
     if pace is None:
-        pace = _pace = _ours("_bgrscrpt_pace").Pace(_send_soon, _PACE)
+        made = _ours("_bgrscrpt_pace").Pace(_send_soon, _PACE)
+        pace = _pace = _first.setdefault("pace", made)
     if pace.lock.acquire(timeout=_MOMENT):
         try:
             waits = pace.take(kind, payload)
@@ -162,7 +164,8 @@ def _own_pvs():
     if _pvs is None:
         import sys
 
-        _pvs = _ours("_bgrscrpt_pvs").Pvs(sys.modules[__name__])
+        # No lock: a signal handler of the script may call this again meanwhile.
+        _pvs = _first.setdefault("pvs", _ours("_bgrscrpt_pvs").Pvs(sys.modules[__name__]))
     return _pvs
 
 
@@ -179,6 +182,7 @@ def _after_fork_in_child():
     """Another thread of the parent may have held the lock; what waits is the parent's."""
     global _lock, _beats, _pace
     _lock, _beats, _pace = allocate_lock(), count(1), None
+    _first.pop("pace", None)
     if _channel is not None:
         _channel.cut_short = False
     if _pvs is not None:

@@ -13,7 +13,6 @@ import pytest
 
 from bgrscrpt_ioc.host.posix.oom import OutOfMemory
 from bgrscrpt_ioc.host.posix.pipe import CHUNK
-from bgrscrpt_ioc.host.system import on_end_asked
 from bgrscrpt_ioc.lifecycle.events import Sign
 from bgrscrpt_ioc.process.messages import Said
 from tests.process.scripts import DEADLINE, Runner, alive
@@ -285,24 +284,6 @@ async def test_a_launch_that_goes_wrong(
     runner.reaper.reap()
     assert psutil.Process().children() == []
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
-
-
-async def test_signals_ignored_from_birth() -> None:
-    """What `nohup` or a shell's `&` had this process ignore does not end it, but for SIGTERM."""
-    asked = asyncio.Event()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    loop = asyncio.get_running_loop()
-    try:
-        on_end_asked(asked.set)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(DEADLINE):
-            await asked.wait()
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-        signal.signal(signal.SIGHUP, before)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_out_of_memory_is_said_of_a_kill_of_now(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,38 @@ async def test_puts(script: Path, runner: Runner, version: tuple[int, int]) -> N
     assert heard.reason == "SIGINT"
 
 
+THREADS = """
+import sys, threading, time, bgrscrpt
+sys.setswitchinterval(1e-6)
+ready = threading.Barrier(8)
+def make(number):
+    ready.wait()
+    bgrscrpt.pv("N%d" % number, number, writable=True, keep=True)
+threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+for each in threads: each.start()
+for each in threads: each.join()
+print("made", flush=True)
+while True: time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+async def test_threads_make_their_first_pvs_at_once(
+    script: Path, runner: Runner, version: tuple[int, int]
+) -> None:
+    """All belong to one and the same list, and one thread takes the puts to them, in order."""
+    script.write_text(THREADS)
+    process, heard = runner.launch(script, SUPPORTED[version])
+    process.tell(json.dumps({"kind": "kept", "values": {}}).encode() + b"\n")
+    await heard.until_printed(b"made\n")
+    for number in range(400):
+        told = {"kind": "put", "number": number, "pv": f"N{number % 8}", "value": number}
+        assert process.tell(json.dumps(told).encode() + b"\n")
+    await heard.until_heard(PutEnded, 400)
+    ended = [each for each in heard.messages if isinstance(each, PutEnded)]
+    assert ended == [PutEnded(number, "", True) for number in range(400)]
+
+
 def test_by_hand(tmp_path: Path) -> None:
     """Without an IOC values stay in the script; what is wrong is said on stderr."""
     script = tmp_path / "script.py"

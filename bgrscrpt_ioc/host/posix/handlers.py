@@ -24,14 +24,15 @@ class _Wakeup:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.add_reader(self._read, self._drain)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)
-        self._loop.remove_reader(self._read)
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self._read)
         os.close(self._read)
         os.close(self._write)
 
@@ -40,11 +41,16 @@ class _Wakeup:
             os.read(self._read, READ_AT_ONCE)
 
 
-_wakeups: dict[int, _Wakeup] = {}  # by the signal; all values are the same object
+_handled: set[int] = set()  # signals
+_wakeup: _Wakeup | None = None  # of the loop that hears of them
 
 
 def call_on_signal(number: int, call: Callable[[], None]) -> None:
-    """Call a function in the running loop of the main thread, once for those that come together."""
+    """Call a function in the running loop of the main thread, once for those that come together.
+
+    A process that runs one loop after the other calls this in each of them.
+    """
+    global _wakeup  # noqa: PLW0603 - a process has one descriptor that signals write to
     loop = asyncio.get_running_loop()
     queued = False
 
@@ -59,14 +65,20 @@ def call_on_signal(number: int, call: Callable[[], None]) -> None:
         queued = False
         call()
 
-    _wakeups[number] = next(iter(_wakeups.values()), None) or _Wakeup(loop)
+    if _wakeup is None or _wakeup.loop is not loop:
+        if _wakeup is not None:
+            _wakeup.close()
+        _wakeup = _Wakeup(loop)
+    _handled.add(number)
     signal.signal(number, handler)
     signal.siginterrupt(number, False)
 
 
 def call_no_more_on_signal(number: int) -> None:
     """Stop calling for this signal, and restore its default action."""
+    global _wakeup  # noqa: PLW0603 - see above
     signal.signal(number, signal.SIG_DFL)
-    wakeup = _wakeups.pop(number)
-    if not _wakeups:
-        wakeup.close()
+    _handled.discard(number)
+    if not _handled and _wakeup is not None:
+        _wakeup.close()
+        _wakeup = None
