@@ -17,7 +17,8 @@ from bgrscrpt_ioc.output.echo import Echo
 from bgrscrpt_ioc.output.logfile import LogFile
 from bgrscrpt_ioc.output.loglines import Block, LineFramer, Tail, guarded, visible
 
-EVERY = 0.1  # s between two posts of LOG
+# Seconds between two posts of LOG. A timer may be early by a step of the clock: 16 ms on Windows.
+EVERY = 0.1 + time.get_clock_info("monotonic").resolution
 HOLD = 0.5  # s that LOG waits while a run is stopped: what it shows depends on how the run ends
 RETRY = 2.0  # s between tries to write a file after a failure
 SETTLED = 5.0  # s without failure until the log says so: a full disk may soon be full again

@@ -18,6 +18,7 @@ import pytest
 from bgrscrpt_ioc.cli.parser import GROUPS
 from bgrscrpt_ioc.host import system
 from bgrscrpt_ioc.host.contract import NAMES, RunTree
+from tests.windows import left_out
 
 PACKAGE = Path(__file__).parents[2] / "bgrscrpt_ioc"
 CHILD = PACKAGE / "child"
@@ -187,6 +188,19 @@ def test_processes_are_started_where_they_are_reaped() -> None:
         starts = {name for name in called if "subprocess_" in name or name in ("fork", "popen")}
         starts |= foreign(MODULES[module]) & PROCESS_MODULES
         wrong += [f"{module}: {name}" for name in starts]
+    assert not wrong, wrong
+
+
+def test_what_windows_need_not_run_is_pure() -> None:
+    """No test that is left out under Wine as pure has to do with host/ or child/, in any way."""
+    names = {Path(name) for name, why in left_out.SAME.items() if why == left_out.PURE}
+    wrong: list[str] = []
+    for name in names:
+        found, new = set[str](), own(PACKAGE.parent / name)
+        while new := new - found:
+            found |= new
+            new = {other for module in new if module in MODULES for other in own(MODULES[module])}
+        wrong += [f"{name}: {each}" for each in found if room(each) in ("host", "child")]
     assert not wrong, wrong
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from benchmarks.rig import where
 from benchmarks.rig.ca import STRING, Client, free_port
 from benchmarks.rig.iocs import Ioc, until
 from tests.windows.across.conftest import P, scripts
@@ -111,7 +112,7 @@ class Chaos:
 
     def ended(self) -> None:
         """Nothing is left; then start it again."""
-        until(lambda: not scripts(self.directory), timeout=60)
+        until(lambda: not scripts(self.directory))
         self.stack.close()
         self.stack = ExitStack()
         self.start()
@@ -129,10 +130,12 @@ def run(actions: int, seed: int) -> Counter[str]:
     """Do so many things; return how often each was done."""
     with tempfile.TemporaryDirectory() as directory:
         chaos = Chaos(Path(directory), seed)
-        with chaos.stack:
+        try:
             for _ in range(actions):
                 chaos.act()
             chaos.close()
+        finally:
+            chaos.stack.close()
         return chaos.done
 
 
@@ -140,4 +143,8 @@ if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     start = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1000)
     print(f"seed {start}", flush=True)
-    print(f"{count} actions, no orphan, no second copy: {dict(run(count, start))}")
+    where.census()  # before others: Wine's server keeps the pipes of who starts it
+    try:
+        print(f"{count} actions, no orphan, no second copy: {dict(run(count, start))}")
+    finally:
+        where.census().kill()

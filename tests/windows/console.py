@@ -25,6 +25,8 @@ def press(pid: int) -> None:
         raise OSError(ctypes.get_last_error(), "no console")
     kernel.SetConsoleCtrlHandler(None, True)  # not for us
     kernel.GenerateConsoleCtrlEvent(CTRL_C, 0)
+    # Wine's server crashes if the job of a console's host is closed by the last one at the console.
+    kernel.FreeConsole()
 
 
 def listen(pid: int) -> None:

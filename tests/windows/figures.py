@@ -1,23 +1,33 @@
-"""Measures an IOC on Windows by libca of this host: `python -m tests.windows.figures`.
+"""Measures an IOC under Wine and one on Linux, both by libca of this host.
 
-With BGRSCRPT_TEST_WINDOWS set, as `make test-windows` sets it. Compare only with figures of the
-same hour: Wine's server is one process, and shares the machine with everything else.
+`python -m tests.windows.figures .venv/windows` writes the table of docs/explanations/windows.md.
+Both are measured in the same minutes, because only figures of the same hour compare: Wine's server
+is one process, and shares the machine with everything else.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.__main__ import filled
+from benchmarks.kit import shown
+from benchmarks.rig import where
 from benchmarks.rig.iocs import until
 from tests.windows.across.conftest import FOREVER, Bench, P
 
+PAGE = Path(__file__).parents[2] / "docs" / "explanations" / "windows.md"
+ONE = "--one"  # measure one IOC, and print it for the program that measures both
 ROUNDS = 10
+GETS = 500
 LINES = 50_000
 IDLE = 10.0  # s
 
@@ -30,7 +40,7 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def spent(directory: Path) -> float:
-    """Return the processor seconds of the IOC's own process, and of Wine's server for it."""
+    """Return the processor seconds of the IOC's own process, which Wine does not tell truly."""
     total = 0
     for process in Path("/proc").iterdir():
         try:
@@ -46,37 +56,65 @@ def spent(directory: Path) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def measure(bench: Bench) -> None:
-    """Print all figures."""
+def measure(bench: Bench) -> dict[str, float]:
+    """Return all figures of one IOC."""
     begun = time.monotonic()
     client = bench.run(FOREVER, "--no-echo")
     client.connect(P + "STATUS")
-    print(f"serving and found: {time.monotonic() - begun:.2f} s after the start")
+    figures = {"start of the IOC, to a client's first answer, s": time.monotonic() - begun}
     times: dict[str, list[float]] = {"START": [], "CHECK": [], "RESTART": [], "STOP": []}
     for _ in range(ROUNDS):
         for name, found in times.items():
             found.append(seconds(lambda name=name: client.put_callback(P + name)))
     for name, found in times.items():
-        print(f"{name}: {statistics.median(found):.3f} s, at most {max(found):.3f} s")
-    count = 500
-    took = seconds(lambda: [client.get(P + "STATUS") for _ in range(count)])
-    print(f"gets, one after the other: {count / took:.0f} a second")
+        figures[f"{name}, until it is done, ms"] = 1000 * statistics.median(found)
+    took = seconds(lambda: [client.get(P + "STATUS") for _ in range(GETS)])
+    figures["gets of one client, a second"] = GETS / took
     client.put_callback(P + "START")
-    before = spent(bench.directory)
+    before, begun = spent(bench.directory), time.monotonic()
     time.sleep(IDLE)
-    print(f"idle, one script: {100 * (spent(bench.directory) - before) / IDLE:.1f} % of a core")
+    used = (spent(bench.directory) - before) / (time.monotonic() - begun)
+    figures["CPU of the IOC while a script sleeps, % of a core"] = 100 * used
     client.put_callback(P + "STOP")
     bench.script.write_text(f"for n in range({LINES}):\n    print('line', n)\n")
+    before = client.get(P + "LOG:COUNT")
     begun = time.monotonic()
     client.put_callback(P + "START")
-    already = client.get(P + "LOG:COUNT")
-    until(lambda: client.get(P + "LOG:COUNT") >= LINES, timeout=300)
-    took = time.monotonic() - begun
-    print(
-        f"lines: {(LINES - already) / took:.0f} a second, dropped {client.get(P + 'LOG:DROPPED')}"
+    until(lambda: client.get(P + "LOG:COUNT") >= before + LINES, timeout=300)
+    figures["lines that a script prints and LOG:COUNT has, a second"] = LINES / (
+        time.monotonic() - begun
     )
+    figures["lines dropped"] = client.get(P + "LOG:DROPPED")
+    return figures
+
+
+def one() -> None:
+    """Measure the IOC of this environment, and print its figures."""
+    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
+        if where.WINDOWS:
+            where.census()  # else Wine itself may end, and start anew, between two programs
+            stack.callback(where.census().kill)
+        print(json.dumps(measure(Bench(Path(place), stack))))
+
+
+def both(windows: str) -> None:
+    """Measure both, and write the page."""
+    command = [sys.executable, "-m", "tests.windows.figures", ONE]
+    found: list[dict[str, float]] = []
+    for environ in ({"BGRSCRPT_TEST_WINDOWS": windows}, {}):
+        told = subprocess.run(
+            command, env={**os.environ, **environ}, stdout=subprocess.PIPE, check=True
+        )
+        found.append(json.loads(told.stdout))
+    wine, linux = found
+    lines = ["| figure | under Wine | on Linux |", "|---|---|---|"]
+    lines += [f"| {name} | {shown(wine[name])} | {shown(linux[name])} |" for name in wine]
+    host = f"Measured on {time.strftime('%Y-%m-%d')} on a host with {os.cpu_count()} cores"
+    host += f" and a load of {os.getloadavg()[0]:.0f}."
+    text = "\n".join(lines)
+    print(text)
+    PAGE.write_text(filled(PAGE.read_text("utf-8"), "figures", f"{host}\n\n{text}"), "utf-8")
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
-        measure(Bench(Path(place), stack))
+    one() if sys.argv[1:] == [ONE] else both(sys.argv[1])

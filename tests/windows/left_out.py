@@ -1,4 +1,11 @@
-"""Tests that are not run under Wine, each with the fact that is in the way."""
+"""Tests that are not run under Wine, each with the fact that is in the way.
+
+`SAME` and `SAME_ACROSS` are the tests that could run there, but tell nothing there that they do not
+tell on Linux. The rule: all that the test uses of the package is Python without host/ and child/
+(`PURE`, which tests/unit/test_house.py holds these files to), the test reads files of the source
+only (`SOURCE`), or tests that are run there show the same of the system (`ANOTHER` and the like).
+`make test-windows WINDOWS=all` runs these tests too.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +51,7 @@ INSIDE: Mapping[str, str] = {
     "tests/unit/test_kept.py::test_an_unreadable_file": TEXTS,
     "tests/unit/test_kept.py::test_round_trip": MODES,
     "tests/unit/test_benchmarks.py": LIMITS,
+    "tests/unit/test_child_outbox.py::test_a_flood_is_sent_at_a_steady_pace": SLOW,
     "tests/unit/test_deploy.py": LIMITS,
     "tests/unit/test_deploy_images.py": "hadolint has no package for this Python of Windows",
     "tests/unit/test_bounds.py": LIMITS,
@@ -130,10 +138,46 @@ INSIDE: Mapping[str, str] = {
         "EXITCODE of an interrupt is -2 on Windows too, by hand it is 0xC000013A"
     ),
     "tests/process/test_torture.py::test_as_by_hand[multiprocessing_spawn]": LINES,
+    "tests/process/test_torture.py::test_as_by_hand_with_other": (
+        "there is no other Python of Windows here"
+    ),
     "tests/process/test_torture.py::test_names_of_scripts[spaces and": PATHS,
     "tests/process/test_torture.py::test_a_link_to_a_script": "Wine follows no link of Windows",
     "tests/process/test_torture.py::test_a_segfault": TEXTS,
     "tests/process/test_torture.py::test_what_is_inherently_different": SIGNALS,
+}
+
+PURE = "pure logic: neither host/ nor child/ has a part in it"
+SOURCE = "the test reads the source, which is the same everywhere"
+ANOTHER = "test_exits.py and test_runs.py show the same of chosen scripts, in a fifth of the time"
+
+SAME: Mapping[str, str] = {
+    "tests/unit/test_alarmtree.py": PURE,
+    "tests/unit/test_deploy_ibex.py": PURE,
+    "tests/unit/test_epicsvars.py": PURE,
+    "tests/unit/test_jsonlines.py": PURE,
+    "tests/unit/test_lifecycle.py": PURE,
+    "tests/unit/test_limits.py": PURE,
+    "tests/unit/test_loglines.py": PURE,
+    "tests/unit/test_macros.py": PURE,
+    "tests/unit/test_messages.py": PURE,
+    "tests/unit/test_putlines.py": PURE,
+    "tests/unit/test_screen.py": PURE,
+    "tests/unit/test_story.py": PURE,
+    "tests/unit/test_descriptions.py": SOURCE,
+    "tests/unit/test_generated.py": SOURCE,
+    "tests/unit/test_prose.py": SOURCE,
+    "tests/unit/test_house.py::test_a_library": SOURCE,
+    "tests/unit/test_house.py::test_every_tenant": SOURCE,
+    "tests/unit/test_house.py::test_no": SOURCE,
+    "tests/unit/test_house.py::test_one_room": SOURCE,
+    "tests/unit/test_house.py::test_processes": SOURCE,
+    "tests/unit/test_house.py::test_pure": SOURCE,
+    "tests/unit/test_house.py::test_tenants": SOURCE,
+    "tests/unit/test_house.py::test_the_end": SOURCE,
+    "tests/unit/test_house.py::test_the_script_side": SOURCE,
+    "tests/unit/test_house.py::test_what_windows": SOURCE,
+    "tests/process/test_torture.py::test_as_by_hand": ANOTHER,
 }
 
 WINE_CPU = "Wine tells of every process the processor time of the process that asks"
@@ -143,4 +187,10 @@ ACROSS: Mapping[str, str] = {
     "tests/ioc/test_ioc.py::test_usage_is_measured_while_watched": WINE_CPU,
     "tests/ioc/test_notify.py::test_sendmail": SHELL,
     "tests/ioc/test_notify.py::test_a_trial": SHELL,
+}
+
+SAME_ACROSS: Mapping[str, str] = {
+    "tests/ioc/test_notify.py": (
+        "test_announcer.py shows that commands run there; what they send is Python's, as on Linux"
+    ),
 }

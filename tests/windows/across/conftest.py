@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.rig.ca import Client, ca_environ
+from benchmarks.rig.ca import DEADLINE, Client, ca_environ
 from benchmarks.rig.iocs import COMMAND, Ioc, until
 
 P = "TE:BGRSCRPT_01:"
@@ -47,7 +47,7 @@ def command(port: int, *arguments: str, **environ: str) -> subprocess.CompletedP
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=60,
+        timeout=DEADLINE,
         check=False,
     )
 

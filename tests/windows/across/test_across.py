@@ -12,7 +12,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.rig.ca import ECA_NORMAL, ECA_PUTFAIL, STRING, ca_environ, free_port
+from benchmarks.rig.ca import DEADLINE, ECA_NORMAL, ECA_PUTFAIL, STRING, ca_environ, free_port
 from benchmarks.rig.iocs import COMMAND, Ioc, until
 from benchmarks.rig.where import CONSOLE, DRIVE, PROGRAM, PYTHON, native
 from benchmarks.rig.where import command as served
@@ -113,7 +113,7 @@ def test_an_instance_is_served_once(bench: Bench, tmp_path: Path) -> None:
     assert b"already served on this host by the process " in told.stdout
     name = ["--prefix", "TE:", "--name", "BGRSCRPT_02"]
     other = bench.start(bench.script, *name, port=bench.ioc.port)
-    assert "TCP port" in other.wait_for("listening at TCP port")
+    assert "TCP port" in other.wait_for("listens at TCP port")
 
 
 def test_the_way_of_isis(bench: Bench) -> None:
@@ -246,7 +246,7 @@ def test_the_web_page(bench: Bench) -> None:
     assert f"http://127.0.0.1:{port}/" in line, line
     for page, text in (("", "<!doctype html>"), ("metrics", 'name="bgrscrpt_01"')):
         url = f"http://127.0.0.1:{port}/{page}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
             assert text in answer.read().decode().lower()
 
 
