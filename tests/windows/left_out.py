@@ -51,7 +51,6 @@ INSIDE: Mapping[str, str] = {
     "tests/unit/test_kept.py::test_an_unreadable_file": TEXTS,
     "tests/unit/test_kept.py::test_round_trip": MODES,
     "tests/unit/test_benchmarks.py": LIMITS,
-    "tests/unit/test_child_outbox.py::test_a_flood_is_sent_at_a_steady_pace": SLOW,
     "tests/unit/test_deploy.py": LIMITS,
     "tests/unit/test_deploy_images.py": "hadolint has no package for this Python of Windows",
     "tests/unit/test_bounds.py": LIMITS,
