@@ -22,7 +22,7 @@ from typing import Any, Self
 
 HERE = Path(__file__).parent
 # s until a test that waits for something fails: a machine may be very busy, and Wine makes it so.
-DEADLINE = 240.0 if "BGRSCRPT_TEST_WINDOWS" in os.environ else 60.0
+DEADLINE = 240.0 if "BGRSCRPT_TEST_WINDOWS" in os.environ else 120.0
 # Below those that Linux gives to whoever asks for any port; none twice to one run of the tests.
 # Each worker of a parallel run (gw0, gw1, ...) has every n-th of them: no two look at the same one.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])

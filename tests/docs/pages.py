@@ -40,7 +40,7 @@ FENCE = re.compile(
 )
 LANGUAGES = ("console", "sh")
 MARK = "READER_OF_PAGE"
-PATIENCE = 90.0  # s: a watchdog looks every 10
+PATIENCE = 240.0  # s: a watchdog looks every 10
 PORT = re.compile(r"(?<![\w.-])(5064|5066|5067|5068|8089|8090|8989|20001|20011)\b")
 PLACE = re.compile(r"(?<![\w.$/}])/(?=(?:opt|etc|var|data)/)")
 ANYTHING = {

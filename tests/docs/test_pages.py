@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.pages import FENCE, LANGUAGES, PAGES, ROOT, Reader, blocks, missing
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 NOT_RUN = 17  # blocks at most
 PROGRAMS = {"curl": "curl", "procServ": "procserv", "systemd-analyze": "systemd"}
 WITH_COMMANDS = {

@@ -21,7 +21,7 @@ from tests.examples.zerofield import SCRIPTS
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("procServ") is None, reason="no procServ: run `make system`"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 START = (sys.executable, "-P", SCRIPTS / "demo/start_demo.py")
 PICTURE = Path(__file__).parents[2] / "docs/images/web-demo.png"

@@ -16,7 +16,7 @@ from benchmarks.rig.ca import ECA_NORMAL, HERE, STRING, Client, Peer, ca_environ
 from benchmarks.rig.iocs import Ioc, until
 from tests.examples.instrument import EXAMPLES, INVALID, Instrument
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 NAME = "BGRSCRPT_01:"
 SAMPLE, SET_POINT = "TE:DEMO:CS:SB:Temp_Sample", "TE:DEMO:CS:SB:Temp_SP"
 

@@ -17,7 +17,7 @@ from tests.examples.instrument import EXAMPLES, Instrument
 from tests.process.genie import PYTHON
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not PYTHON.exists(), reason=f"no genie_python at {PYTHON}: `make genie`"),
 ]
 P = "TE:G:BGRSCRPT_01:"

@@ -18,8 +18,8 @@ from benchmarks.rig.iocs import Ioc, until
 from tests.examples.zerofield import DOCUMENTATION, SCRIPTS, ZeroField
 from tests.process.genie import PYTHON as GENIE
 
-pytestmark = pytest.mark.timeout(240)  # the documentation's script looks every 10 s
-PATIENCE = 90.0  # s
+pytestmark = pytest.mark.timeout(600)  # the documentation's script looks every 10 s
+PATIENCE = 240.0  # s
 BLOCK, BAD, INVALID = "field_ZF_status", "No new magnetometer data", 3
 STATUS = "CS:PS:ZFMAGFLD_01:STATUS"
 SCRIPT = f"""

@@ -20,7 +20,7 @@ from bgrscrpt_ioc.process.messages import CheckedAhead, Message, Prepared, Scrip
 from bgrscrpt_ioc.process.order import Mode, Order, environment
 from bgrscrpt_ioc.process.process import CHECK, ScriptProcess
 
-DEADLINE = 240.0 if sys.platform == "win32" else 60.0  # s; Wine makes a busy machine busier
+DEADLINE = 240.0 if sys.platform == "win32" else 120.0  # s; Wine makes a busy machine busier
 NUMBERS = count(1)
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 

@@ -37,7 +37,7 @@ from bgrscrpt_ioc.script.stack import Stack
 from bgrscrpt_ioc.script.supervisor import Supervisor
 from bgrscrpt_ioc.script.witness import Witness
 
-DEADLINE = 60.0  # s: an answer that takes longer is none
+DEADLINE = 120.0  # s: an answer that takes longer is none
 # In one write: between the two writes of `print` an interrupt could come.
 FOREVER = "import sys, time\nsys.stdout.write('up\\n')\ntime.sleep(1000)\n"
 

@@ -59,12 +59,13 @@ import bgrscrpt, os, sys, threading, time, warnings
 warnings.simplefilter("error")
 end = time.monotonic() + 0.5
 calls = 0
-while time.monotonic() < end:
+while time.monotonic() < end or calls < 100:
     calls += 1
     bgrscrpt.alive(); bgrscrpt.message("number %d" % calls); bgrscrpt.progress(calls % 100)
     if calls == 100 and os.fork() == 0:
         bgrscrpt.message("the child")
         os._exit(0)
+os.wait()
 bgrscrpt.message("the last")
 END
 """

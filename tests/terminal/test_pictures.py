@@ -22,7 +22,7 @@ WRITE = bool(os.environ.get("BGRSCRPT_WRITE_PICTURES"))
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux: run `make system`")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("width", SIZES)
 def test_what_commands_print(width: int) -> None:
     """On such a terminal every command prints what its page shows, and has its exit code.

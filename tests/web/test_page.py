@@ -22,7 +22,7 @@ from tests.examples.browser import SIZE, Page, browsing
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium: run `make system`"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 P = "TE:WEB:"
 LINK = "[...document.querySelectorAll('.links a')].map(e => `${e.textContent} ${e.href}`).join()"
