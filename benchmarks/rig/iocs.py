@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -121,9 +122,14 @@ def survivors(port: int, name: str = "") -> dict[int, str]:
 
 
 def until(condition: Callable[[], Any], timeout: float = DEADLINE) -> Any:
-    """Wait for what no event tells: the state of other processes, as an outsider sees it."""
+    """Wait for what no event tells: the state of other processes, as an outsider sees it.
+
+    A condition that reads a file does not hold while the file is missing.
+    """
     end = time.monotonic() + timeout
-    while not (found := condition()):
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            if found := condition():
+                return found
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.01)
-    return found

@@ -19,7 +19,7 @@ from bgrscrpt_ioc.host.faults import Faults
 
 LATE = 0.25  # s that a job waits for a thread, before another thread is started
 HANGS = 5.0  # s that one job may take until somebody is told
-IDLE = 10.0  # s without a job after which an additional thread ends
+IDLE = 10.0  # s in which not all threads had a job, after which the additional ones end
 MOST_AT_THE_END = 32  # threads that are added for what must be saved before the IOC ends
 
 log = logging.getLogger("bgrscrpt_ioc.worker")
@@ -79,6 +79,7 @@ class Threads:
         self._urgent: deque[Worker] = deque()
         self._busy: set[Worker] = set()
         self._count = 0
+        self._needed_at = 0.0  # monotonic: when all threads had a job, the last time
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         # Workers whose job is reported to hang; only for the event loop.
@@ -147,14 +148,19 @@ class Threads:
     def _do_next(self) -> bool:
         """Wait for a job and do it; return False if the thread is to end for want of jobs."""
         with self.changed:
-            spare = self._idle if self._count > 1 else None
+            left = max(0.0, self._needed_at + self._idle - time.monotonic())
+            spare = left if self._count > 1 else None
             self.changed.wait_for(lambda: self._waiting() or self._closing, spare)
             if not self._waiting():
+                if self._count == 1 and not self._closing:
+                    return True  # another thread has ended meanwhile: this one is the last
                 self._count -= 1
                 return False
             worker = (self._urgent or self._ready).popleft()
             job, done = worker.take()
             self._busy.add(worker)
+            if len(self._busy) == self._count:
+                self._needed_at = time.monotonic()
         try:
             self._do(worker.key, job, done)
         finally:

@@ -50,6 +50,23 @@ async def test_a_stalled_disk_does_not_hold_the_end() -> None:
     gate.set()
 
 
+async def test_an_additional_thread_ends_though_jobs_come() -> None:
+    """A thread that was added for a job that hung ends some time after, and one thread stays."""
+    before = threading.active_count()
+    threads, gate = Threads(late=0.01, idle=0.05), threading.Event()
+    ill, well = Worker(threads), Worker(threads)
+    ill.do("look", gate.wait)
+    async with asyncio.timeout(DEADLINE):
+        await well.finished()  # by a second thread
+        gate.set()
+        while threading.active_count() > before + 1:
+            await well.finished()
+        await asyncio.sleep(0.1)
+        await well.finished()
+    assert threading.active_count() == before + 1
+    well.close(DEADLINE)
+
+
 async def test_a_job_that_hangs_harms_its_own_instance_only() -> None:
     """Jobs of other instances are done meanwhile, also the last ones at the IOC's end."""
     threads, gate = Threads(late=0.01), threading.Event()
