@@ -68,8 +68,7 @@ class Circuit:
     def __init__(self, link: Link, answering: Callable[[Circuit], Answering]) -> None:
         """Read what comes by `link`; `answering(circuit)` answers it."""
         self.link = link
-        self._unread = bytearray()  # what was not looked at, or has not come whole
-        self._is_new = False  # some of that was not looked at
+        self._unread = bytearray()  # the beginning of a message that has not come whole
         self._requests: deque[Request] = deque()
         self._answering = answering(self)
 
@@ -83,7 +82,7 @@ class Circuit:
     @property
     def waiting(self) -> bool:
         """Return whether requests wait."""
-        return self._is_new or bool(self._requests)
+        return bool(self._requests)
 
     def take(self, data: memoryview) -> None:
         """Take bytes, and answer as many requests as the client may have answered now."""
@@ -92,7 +91,13 @@ class Circuit:
             if not data:
                 return
         self._unread += data
-        self._is_new = True
+        try:
+            for request in requests(self._unread, self._answering.long_puts.admit):
+                self._answering.long_puts.came()
+                self._requests.append(request)
+        except BrokenProtocolError as broken:
+            self.link.refuse(str(broken))
+            return
         self._work()
 
     def go_on(self) -> None:
@@ -103,24 +108,23 @@ class Circuit:
 
     def turn_soon(self) -> None:
         """Give the client its turn soon, if requests wait."""
-        if self.waiting:
+        if self._requests:
             self.link.spend(0)
 
     def forget(self) -> None:
         """Drop the requests that wait."""
         self._requests.clear()
-        self._is_new = False
 
     def ended(self) -> None:
         """Forget the client: it has gone."""
-        self.forget()
+        self._requests.clear()
         self._answering.ended()
         del self._answering  # otherwise a circle keeps all this in memory until a full collection
 
     def _work(self) -> None:
         """Answer requests while the client takes the answers and the turn lasts."""
         link, waiting, answering = self.link, self._requests, self._answering
-        while link.connected and not link.busy and (waiting or self._look()):
+        while waiting and link.connected and not link.busy:
             request = waiting[0]
             if not answering.may_begin(request):
                 return
@@ -131,24 +135,6 @@ class Circuit:
             except BrokenProtocolError as broken:
                 link.put(error(request, NO_CHANNEL, ECA_INTERNAL, str(broken)))
                 link.refuse(str(broken))
-
-    def _look(self) -> bool:
-        """Make requests of what has come, if it was not looked at; return whether there is one."""
-        if not self._is_new:
-            return False
-        with memoryview(self._unread) as data:
-            answered = self._answering.answered_at_once(data)
-        del self._unread[:answered]
-        if self.link.busy:
-            return False
-        self._is_new = False
-        try:
-            for request in requests(self._unread, self._answering.long_puts.admit):
-                self._answering.long_puts.came()
-                self._requests.append(request)
-        except BrokenProtocolError as broken:
-            self.link.refuse(str(broken))
-        return bool(self._requests)
 
     # --- out -----------------------------------------------------------------------------------
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from bgrscrpt_ioc.access.complaints import fault, printable
 from bgrscrpt_ioc.ca.links import Links
-from bgrscrpt_ioc.ca.reader import Nobody, Reader
-from bgrscrpt_ioc.ca.turns import A_SECOND, LATELY, TURN
+from bgrscrpt_ioc.ca.turns import LATELY, TURN
 from bgrscrpt_ioc.host.system import GONE, watch_peer
 
 PIECE = 1 << 12  # bytes that are read at once, by caproto too, which copies what is left
@@ -25,7 +23,51 @@ LINGER = 1.0  # s that a client has to take what was sent, when the server close
 # A client that asks for a lot must wait, and no other client waits for it: see turns.py.
 CHEAPEST = 1 << 7  # bytes: the cost of an answer that is only sent
 SMALLEST = 1 << 10  # bytes: the least cost of any other request or answer
-STEP = 1 << 11  # bytes of answers between two looks at the clock, each of which takes a microsecond
+
+
+class Reader(Protocol):
+    """Reads what a client sends, and answers by `Link.put` and `Link.put_made`."""
+
+    @property
+    def at_work(self) -> bool:
+        """Return whether closing the connection would disturb the client."""
+        ...
+
+    @property
+    def waiting(self) -> bool:
+        """Return whether requests wait until the client may have more done."""
+        ...
+
+    def take(self, data: memoryview) -> None:
+        """Take bytes, which exist only during the call."""
+        ...
+
+    def go_on(self) -> None:
+        """Answer what waits: the client takes answers again, or has its next turn."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        ...
+
+    def ended(self) -> None:
+        """Forget the client: it has gone."""
+        ...
+
+
+class Nobody:
+    """The reader of a connection that has ended."""
+
+    at_work = waiting = False
+
+    def take(self, data: memoryview) -> None:
+        """Take nothing."""
+
+    def go_on(self) -> None:
+        """Do nothing."""
+
+    forget = ended = go_on
+
 
 _NOBODY = Nobody()
 _incoming = bytearray(PIECE)  # of all links: bytes are taken before another connection is read
@@ -40,24 +82,15 @@ class Link(asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self,
-        links: Links,
-        address: tuple[str, int],
-        reader: Callable[[Link], Reader],
-        clock: Callable[[], float] = time.thread_time,
+        self, links: Links, address: tuple[str, int], reader: Callable[[Link], Reader]
     ) -> None:
-        """Add the connection to `links`; `reader(link)` reads and answers.
-
-        `clock` returns seconds of work of this thread: what other processes do costs no turn.
-        """
-        self._links, self._clock = links, clock
+        """Add the connection to `links`; `reader(link)` reads and answers."""
+        self._links = links
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
         self._spent = 0  # bytes, in this turn
-        self._looked_at = 0.0  # what the clock said; 0: it does not run now
-        self._unseen = 0  # bytes, since that look
         self._turn_due = False
         self._heavy_until = 0.0  # loop time, s: until then it shares its turns with others
         self._deaf = self._refused = False
@@ -116,7 +149,9 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take the bytes that have come."""
         self.heard = self._loop.time()
-        self._do(lambda: self._reader.take(memoryview(_incoming)[:nbytes]))
+        self.guarded(lambda: self._reader.take(memoryview(_incoming)[:nbytes]))
+        self._flush()
+        self._listen()
 
     # --- our side ------------------------------------------------------------------------------
 
@@ -172,31 +207,17 @@ class Link(asyncio.BufferedProtocol):
 
     def spend(self, cost: int) -> None:
         """Count what is done for the client in this turn, in bytes of answers."""
-        if self._looked_at:
-            self._unseen += cost
-            if self._unseen >= STEP:
-                cost += self._unnoticed()
-        self._count(cost)
+        self._spent += cost
+        if self._spent > TURN:
+            self._heavy_until = self._loop.time() + LATELY
+        if self._heavy_until:
+            self._links.turns.spent += cost
         if not self._turn_due:
             self._turn_due = True
             if self._heavy:
                 self._links.turns.wait(self)
             else:
                 self._loop.call_soon(self.begin_turn)
-
-    def _count(self, cost: int) -> None:
-        self._spent += cost
-        if self._spent > TURN:
-            self._heavy_until = self._loop.time() + LATELY
-        if self._heavy_until:
-            self._links.turns.spent += cost
-
-    def _unnoticed(self) -> int:
-        """Look at the clock; return how much more was done since the last look than was counted."""
-        now = self._clock()
-        more = int((now - self._looked_at) * A_SECOND) - self._unseen
-        self._looked_at, self._unseen = now, 0
-        return max(0, more)
 
     def complain(self, what: object) -> None:
         """Say in the log what the client does."""
@@ -255,17 +276,11 @@ class Link(asyncio.BufferedProtocol):
         self._turn_due = False
         self._spent = 0
         self._flush()
-        self._do(self._reader.go_on)
+        self._go_on()
 
-    def _do(self, call: Callable[[], object]) -> None:
-        """Do something for the client, while the clock runs."""
-        self._looked_at, self._unseen = self._clock(), 0
-        self.guarded(call)
+    def _go_on(self) -> None:
+        self.guarded(self._reader.go_on)
         self._flush()
-        self._count(self._unnoticed())
-        self._looked_at = 0.0
-        if self._spent > TURN:
-            self.spend(0)  # otherwise nothing would begin the next turn
         self._listen()
 
     def _flush(self) -> None:

@@ -6,7 +6,6 @@ base's server does (rsrv/camessage.c), and ends a connection where base ends it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
@@ -278,11 +277,10 @@ def connection(
     *,
     access: Access,
     fast_reads: bool = True,
-    clock: Callable[[], float] = time.thread_time,
 ) -> Link:
     """Return the link of a client at `address` that serves these channels, on this port."""
 
     def session(circuit: Circuit) -> Session:
         return Session(circuit, channels, port, links, access=access, fast_reads=fast_reads)
 
-    return Link(links, address, lambda link: Circuit(link, session), clock)
+    return Link(links, address, lambda link: Circuit(link, session))

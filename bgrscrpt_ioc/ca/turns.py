@@ -9,9 +9,8 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-# The work in a round of the event loop is measured in bytes of answers, or in time if that is more.
-TURN = 1 << 15  # bytes
-A_SECOND = 1 << 26  # bytes that count as much as a second of work: a turn is half a millisecond
+# The work in one round of the event loop is measured in bytes of answers.
+TURN = 1 << 17  # about 2 ms
 LATELY = 1.0  # s for which a client with a whole turn counts as one that asks for a lot
 
 

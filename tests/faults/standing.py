@@ -164,9 +164,7 @@ REAL = ClientLimits(channels=24, subscriptions=8)  # so many that most sessions 
 class Standing:
     """The records and connections of one server."""
 
-    def __init__(self, limits: ClientLimits = FEW, step: float = 0.0) -> None:
-        """Serve; each look at the clock finds that so many seconds of work were done."""
-        self.step, self.worked = step, 1.0
+    def __init__(self, limits: ClientLimits = FEW) -> None:
         self.pvs = InstanceRecords("TE:", "BGRSCRPT_01", log_tail=LOG_TAIL)
         self.commands = Commands(self.pvs)
         self.pvs.connect(self.commands)
@@ -181,16 +179,9 @@ class Standing:
         self.faults: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, fault: self.faults.append(fault))
 
-    def clock(self) -> float:
-        """Return how long the server has worked, s."""
-        self.worked += self.step
-        return self.worked
-
     async def connect(self, patience: int = 1 << 60) -> tuple[Link, Transport]:
         """Connect a client."""
-        link = connection(
-            self.channels, PORT, self.links, (PEER, 1), access=self.access, clock=self.clock
-        )
+        link = connection(self.channels, PORT, self.links, (PEER, 1), access=self.access)
         transport = Transport(link, patience, self.faults)
         self.links.add(link)
         link.connection_made(transport)
@@ -271,8 +262,7 @@ async def run(seed: int, numbers: Iterable[int], cases: fuzz.Cases = fuzz) -> in
 
     Return how many pieces were sent, which are messages for the most part.
     """
-    # A turn ends after a few requests.
-    standing, sent = Standing(FEW if cases is fuzz else REAL, step=1e-4), 0
+    standing, sent = Standing(FEW if cases is fuzz else REAL), 0
     for number in numbers:
         r = fuzz.dice(seed, number)
         try:
