@@ -25,6 +25,7 @@ MAX_VALUE = 1 << 21  # bytes of a PV's value: each of 800,000 bytes may be escap
 MAX_VALUE_PARTS = 600
 MAX_UNFINISHED = 16  # senders of which half a message has come
 PORTION = 128  # frames that are looked at in one go
+FEW = 32  # frames that wait and are no flood: each of them is read
 LAST = 4096  # frames that are looked at when no more will come; more are no messages of `bgrscrpt`
 VALUE_BEGINS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")  # as the names of PVs begin
 # Of these kinds only the newest message counts. `bgrscrpt` begins them like this.
@@ -132,7 +133,12 @@ class MessageReader:
             self._rest, self._skipping = b"", True
 
     def skim(self) -> int:
-        """Drop the values of PVs in this portion, except the newest of each PV; return how many."""
+        """Drop the values of PVs in this portion, except the newest of each PV; return how many.
+
+        If few frames wait, none is dropped: the IOC may be slow, and the script says little.
+        """
+        if len(self._frames) + self._rest.count(b"\n") <= FEW:
+            return 0
         if not self._frames:
             self._divide()
         newest: dict[bytes, int] = {}

@@ -21,7 +21,7 @@ from PIL import Image
 from tornado.httpclient import AsyncHTTPClient
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-DEADLINE = 60.0  # s
+DEADLINE = 180.0  # s
 SIZE = {"width": 1116, "height": 610, "deviceScaleFactor": 1, "mobile": False}
 OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

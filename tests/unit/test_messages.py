@@ -256,6 +256,18 @@ def test_of_values_that_wait_the_newest_counts() -> None:
     assert read == rest
 
 
+def test_of_few_values_that_wait_each_counts() -> None:
+    """A script that sets a PV a few times is heard in full, however slow the IOC is."""
+    reader = frames_of.MessageReader()
+    reader.take(b"".join(b"1!A=%d\n" % n for n in range(frames_of.FEW)))
+    assert reader.skim() == 0
+    assert list(reader.read_all()) == [
+        msg.PvSet("A", None, b"%d" % n) for n in range(frames_of.FEW)
+    ]
+    reader.take(b"".join(b"1!A=%d\n" % n for n in range(frames_of.FEW + 1)))
+    assert reader.skim() == frames_of.FEW
+
+
 @pytest.mark.parametrize("payload", [b"", b"A", b"A/9=1", b"\xff=1", b"A/=1"])
 def test_values_of_no_pv(payload: bytes) -> None:
     """A frame that is not a value is refused."""
