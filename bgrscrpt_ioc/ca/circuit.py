@@ -5,7 +5,6 @@ It does not know what is asked for. A fault in answering a request harms only it
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from bgrscrpt_ioc.ca.messages import (
     BrokenProtocolError,
     Request,
     error,
-    requests,
+    first_request,
 )
 
 
@@ -68,8 +67,9 @@ class Circuit:
     def __init__(self, link: Link, answering: Callable[[Circuit], Answering]) -> None:
         """Read what comes by `link`; `answering(circuit)` answers it."""
         self.link = link
-        self._unread = bytearray()  # the beginning of a message that has not come whole
-        self._requests: deque[Request] = deque()
+        self._unread = bytearray()  # what was not looked at, or has not come whole
+        self._is_new = False  # some of that was not looked at
+        self._first: Request | None = None  # what comes before that
         self._answering = answering(self)
 
     # --- in ------------------------------------------------------------------------------------
@@ -82,59 +82,74 @@ class Circuit:
     @property
     def waiting(self) -> bool:
         """Return whether requests wait."""
-        return bool(self._requests)
+        return self._is_new or self._first is not None
 
     def take(self, data: memoryview) -> None:
-        """Take bytes, and answer as many requests as the client may have answered now."""
-        if not self._requests and not self._unread and not self.link.busy:
-            data = data[self._answering.answered_at_once(data) :]  # no request waits before these
+        """Take bytes. If nothing waits, answer gets at hand at once; all else waits for a turn."""
+        if not self.waiting and not self._unread and self.link.may_work:
+            data = data[self._answering.answered_at_once(data) :]
             if not data:
                 return
         self._unread += data
-        try:
-            for request in requests(self._unread, self._answering.long_puts.admit):
-                self._answering.long_puts.came()
-                self._requests.append(request)
-        except BrokenProtocolError as broken:
-            self.link.refuse(str(broken))
-            return
-        self._work()
+        self._is_new = True
+        self.link.ask()
 
     def go_on(self) -> None:
         """Answer what waits."""
         self._work()
-        if self.link.connected and not self.link.busy:
+        if self.link.connected and self.link.may_work:
             self._answering.caught_up()
 
     def turn_soon(self) -> None:
         """Give the client its turn soon, if requests wait."""
-        if self._requests:
-            self.link.spend(0)
+        if self.waiting:
+            self.link.ask()
 
     def forget(self) -> None:
         """Drop the requests that wait."""
-        self._requests.clear()
+        self._first, self._is_new = None, False
+        self._unread.clear()
 
     def ended(self) -> None:
         """Forget the client: it has gone."""
-        self._requests.clear()
+        self.forget()
         self._answering.ended()
         del self._answering  # otherwise a circle keeps all this in memory until a full collection
 
     def _work(self) -> None:
         """Answer requests while the client takes the answers and the turn lasts."""
-        link, waiting, answering = self.link, self._requests, self._answering
-        while waiting and link.connected and not link.busy:
-            request = waiting[0]
+        link, answering = self.link, self._answering
+        while self.waiting and link.connected and link.may_work:
+            request = self._look()
+            if request is None:
+                continue
             if not answering.may_begin(request):
                 return
+            self._first = None
             link.spend(SMALLEST)
-            waiting.popleft()
             try:
                 answering.answer(request)
             except BrokenProtocolError as broken:
                 link.put(error(request, NO_CHANNEL, ECA_INTERNAL, str(broken)))
                 link.refuse(str(broken))
+
+    def _look(self) -> Request | None:
+        """Return the request that was sent first; None if it has not come whole, or may not yet."""
+        if self._first is None:
+            with memoryview(self._unread) as data:
+                answered = self._answering.answered_at_once(data)
+            del self._unread[:answered]
+            if not self.link.may_work:
+                return None
+            try:
+                self._first = first_request(self._unread, self._answering.long_puts.admit)
+            except BrokenProtocolError as broken:
+                self.link.refuse(str(broken))
+            if self._first is None:
+                self._is_new = False
+            else:
+                self._answering.long_puts.came()
+        return self._first
 
     # --- out -----------------------------------------------------------------------------------
 

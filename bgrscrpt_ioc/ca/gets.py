@@ -61,11 +61,11 @@ class ClientGets:
     def _current(self, served: Served, request: Request) -> None:
         self._looking -= 1
         self._due.append((served, request))
-        self.catch_up()
+        self._circuit.link.ask()
 
     def catch_up(self) -> None:
         """Answer the gets whose readings are current, while the client takes the answers."""
-        while self._due and not self._circuit.link.busy:
+        while self._due and self._circuit.link.may_work:
             self._answer(*self._due.popleft())
         if not self.full:
             self._circuit.turn_soon()

@@ -8,66 +8,24 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from bgrscrpt_ioc.access.complaints import fault, printable
 from bgrscrpt_ioc.ca.links import Links
-from bgrscrpt_ioc.ca.turns import LATELY, TURN
+from bgrscrpt_ioc.ca.reader import Nobody, Reader
+from bgrscrpt_ioc.ca.turns import LATELY, MUCH
 from bgrscrpt_ioc.host.system import GONE, watch_peer
 
 PIECE = 1 << 12  # bytes that are read at once, by caproto too, which copies what is left
 BATCH = 1 << 16  # bytes of answers that are collected before they are sent
+LONG = 2 * BATCH  # bytes: more are sent in pieces, one in each of the client's turns
 LONGEST_QUEUE = 1 << 18  # bytes that the kernel keeps for a client that does not read
 LINGER = 1.0  # s that a client has to take what was sent, when the server closes
 
-# A client that asks for a lot must wait, and no other client waits for it: see turns.py.
-CHEAPEST = 1 << 7  # bytes: the cost of an answer that is only sent
-SMALLEST = 1 << 10  # bytes: the least cost of any other request or answer
-
-
-class Reader(Protocol):
-    """Reads what a client sends, and answers by `Link.put` and `Link.put_made`."""
-
-    @property
-    def at_work(self) -> bool:
-        """Return whether closing the connection would disturb the client."""
-        ...
-
-    @property
-    def waiting(self) -> bool:
-        """Return whether requests wait until the client may have more done."""
-        ...
-
-    def take(self, data: memoryview) -> None:
-        """Take bytes, which exist only during the call."""
-        ...
-
-    def go_on(self) -> None:
-        """Answer what waits: the client takes answers again, or has its next turn."""
-        ...
-
-    def forget(self) -> None:
-        """Drop what waits."""
-        ...
-
-    def ended(self) -> None:
-        """Forget the client: it has gone."""
-        ...
-
-
-class Nobody:
-    """The reader of a connection that has ended."""
-
-    at_work = waiting = False
-
-    def take(self, data: memoryview) -> None:
-        """Take nothing."""
-
-    def go_on(self) -> None:
-        """Do nothing."""
-
-    forget = ended = go_on
-
+# What is done for a client is measured in bytes of answers: see turns.py.
+CHEAPEST = 1 << 7  # the cost of an answer that is only sent
+SMALLEST = 1 << 10  # the least cost of any other request or answer
+AT_ONCE = 1 << 11  # what a client with little to do gets without a turn, each time it has sent
 
 _NOBODY = Nobody()
 _incoming = bytearray(PIECE)  # of all links: bytes are taken before another connection is read
@@ -76,9 +34,9 @@ _incoming = bytearray(PIECE)  # of all links: bytes are taken before another con
 class Link(asyncio.BufferedProtocol):
     """The connection to one client, from its first byte to its last.
 
-    A client that does not take what is sent is `stalled`. A client that has had its share of this
-    turn is `busy`. Its requests then wait, in its own socket if they are many, and news for the
-    client is kept until `Reader.go_on`.
+    A client that does not take what is sent is `stalled`. One that asks for a lot is `busy` when
+    the turn of all such clients is over: news for it is kept until `Reader.go_on`. Requests wait
+    for the client's turn, in its own socket if they are many; `turn_due` says that it has asked.
     """
 
     def __init__(
@@ -90,9 +48,12 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
-        self._spent = 0  # bytes, in this turn
-        self._turn_due = False
-        self._heavy_until = 0.0  # loop time, s: until then it shares its turns with others
+        self._rest = memoryview(b"")  # of a long answer, before what is outgoing
+        self._spent = 0  # bytes, since nothing waited
+        self._at_once = 0  # bytes that it may still get without a turn
+        self._has_turn = self._sending = False
+        self.turn_due = False
+        self._heavy_until = 0.0  # loop time, s: until then it counts as one that asks for a lot
         self._deaf = self._refused = False
         self.stalled = False
         self.address = address
@@ -122,6 +83,7 @@ class Link(asyncio.BufferedProtocol):
             self._links.complaints.say(self.peer, f"connection ended: {exc.strerror}")
         self._links.discard(self)
         self._outgoing.clear()
+        self._rest = memoryview(b"")
         self._reader.ended()
         # Otherwise a circle keeps all this in memory until a full collection.
         self._reader = _NOBODY
@@ -140,7 +102,7 @@ class Link(asyncio.BufferedProtocol):
         transport would end it a second time and raise.
         """
         self.stalled = False
-        self.spend(0)
+        self.ask()
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's name
         """Return where the next bytes go. They are few, so that each client has its turn."""
@@ -149,9 +111,12 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take the bytes that have come."""
         self.heard = self._loop.time()
+        self._at_once = 0 if self._heavy else AT_ONCE
+        waits = self.turn_due
         self.guarded(lambda: self._reader.take(memoryview(_incoming)[:nbytes]))
         self._flush()
-        self._listen()
+        if waits:  # otherwise its turn may come before more bytes do
+            self._listen()
 
     # --- our side ------------------------------------------------------------------------------
 
@@ -172,13 +137,25 @@ class Link(asyncio.BufferedProtocol):
 
     @property
     def busy(self) -> bool:
-        """Return whether nothing more may be done for the client in this turn."""
-        if self.stalled or self._spent > TURN:
+        """Return whether news for the client must be kept until its turn."""
+        if self.stalled or self._rest:
             return True
         if self._heavy_until and self._links.turns.over and self._heavy:
-            self.spend(0)
+            self.ask()
             return True
         return False
+
+    @property
+    def may_work(self) -> bool:
+        """Return whether one more request may be answered now, or must wait for a turn."""
+        if self.stalled or self._rest:
+            return False
+        if not self._has_turn:
+            return self._at_once > 0
+        if self._links.turns.over:
+            self.ask()
+            return False
+        return True
 
     @property
     def _heavy(self) -> bool:
@@ -196,28 +173,35 @@ class Link(asyncio.BufferedProtocol):
         self.spend(max(len(data), SMALLEST))
         if self._outgoing_size > BATCH:
             self._flush()
+        elif not self._has_turn and not self._sending:
+            self._sending = True
+            self._loop.call_soon(self._send)
 
     def put_made(self, data: bytes) -> bool:
         """Send bytes that were made before; return whether the client may have more of them now."""
         size = len(data)
         self._outgoing.append(data)
         self._outgoing_size += size
-        self.spend(size if size > CHEAPEST else CHEAPEST)  # noqa: FURB136 - max takes longer
-        return not self.busy
+        cost = size if size > CHEAPEST else CHEAPEST  # noqa: FURB136 - max takes longer
+        if self._has_turn:
+            self.spend(cost)
+        else:
+            self._at_once -= cost
+        return self.may_work
 
     def spend(self, cost: int) -> None:
-        """Count what is done for the client in this turn, in bytes of answers."""
+        """Count what is done for the client, in bytes of answers."""
         self._spent += cost
-        if self._spent > TURN:
+        if self._spent > MUCH:
             self._heavy_until = self._loop.time() + LATELY
-        if self._heavy_until:
+        if self._has_turn or self._heavy_until:
             self._links.turns.spent += cost
-        if not self._turn_due:
-            self._turn_due = True
-            if self._heavy:
-                self._links.turns.wait(self)
-            else:
-                self._loop.call_soon(self.begin_turn)
+
+    def ask(self) -> None:
+        """Ask for a turn, in which what waits is answered."""
+        if not self.turn_due:
+            self.turn_due = True
+            self._links.turns.wait(self, much=self._heavy)
 
     def complain(self, what: object) -> None:
         """Say in the log what the client does."""
@@ -255,6 +239,8 @@ class Link(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         self._flush()
+        if self.connected:
+            self._transport.writelines([self._rest, *self._outgoing])
         self._transport.close()
         try:
             async with asyncio.timeout(LINGER):
@@ -272,20 +258,40 @@ class Link(asyncio.BufferedProtocol):
                 self._transport.resume_reading()
 
     def begin_turn(self) -> None:
-        """Answer what waits, while this turn lasts."""
-        self._turn_due = False
-        self._spent = 0
-        self._flush()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        self.guarded(self._reader.go_on)
-        self._flush()
+        """Send what is left of a long answer; else answer what waits, while this turn lasts."""
+        self.turn_due, self._has_turn = False, True
+        if self._rest:
+            self._send_rest()
+        else:
+            self.guarded(self._reader.go_on)
+        self._has_turn = False
+        self._send()
         self._listen()
 
+    def _send(self) -> None:
+        self._sending = False
+        if not self.turn_due:
+            self._spent = 0
+        self._flush()
+
     def _flush(self) -> None:
-        if self._outgoing and self._transport is not None and self.connected:
+        """Send all, or the first piece if it is long; nothing before the rest of a long answer."""
+        if self._outgoing and self._transport is not None and self.connected and not self._rest:
             data = b"".join(self._outgoing)
             self._outgoing.clear()
             self._outgoing_size = 0
-            self._transport.write(data)
+            if len(data) > LONG:
+                self._send_piece(memoryview(data))
+            else:
+                self._transport.write(data)
+
+    def _send_rest(self) -> None:
+        if not self.stalled:
+            self.spend(BATCH)
+            self._send_piece(self._rest)
+
+    def _send_piece(self, data: memoryview) -> None:
+        self._rest = data[BATCH:]
+        self.ask()
+        if self._transport is not None and self.connected:
+            self._transport.write(data[:BATCH])

@@ -16,7 +16,6 @@ from bgrscrpt_ioc.ca.links import Links
 from bgrscrpt_ioc.host.faults import Faults
 from bgrscrpt_ioc.host.system import EXHAUSTED
 
-AT_ONCE = 4  # connections that are accepted before others have their turn
 PAUSE = 1.0  # s until the next try
 SOON = 0.02  # s until the descriptors of a connection that ended are free
 
@@ -49,7 +48,6 @@ class Acceptor:
         await asyncio.gather(*self._settling, return_exceptions=True)
 
     async def _accept(self) -> None:
-        accepted = 0
         while True:
             try:
                 connection, address = await self._loop.sock_accept(self._socket)
@@ -70,10 +68,8 @@ class Acceptor:
                 task.add_done_callback(self._settling.discard)
             if link is None:
                 connection.close()
-            accepted += 1
             # If many wait, sock_accept returns at once, and nobody else would have a turn.
-            if accepted % AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
     async def _settle(self, link: Link, connection: socket.socket) -> None:
         try:

@@ -7,7 +7,7 @@ server accepts what base's server accepts (decision 23).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import caproto as ca
@@ -73,29 +73,28 @@ class Request(NamedTuple):
 Admit = Callable[[int, int, int, int], None]
 
 
-def requests(data: bytearray, admit: Admit) -> Iterator[Request]:
-    """Take the complete messages off the start of `data`.
+def first_request(data: bytearray, admit: Admit) -> Request | None:
+    """Take the first message off the start of `data`; return None if it has not come whole.
 
-    `admit(command, kind, one, size)` is called with the head of each, also of one that is not
+    `admit(command, kind, one, size)` is called with the head, also of a message that is not
     complete, and raises BrokenProtocolError if the message is too long.
     """
-    at, end = 0, len(data)
-    try:
-        while end - at >= HEADER.size:
-            command, size, kind, count, one, two = HEADER.unpack_from(data, at)
-            start = at + HEADER.size
-            if size == EXTENDED:
-                if end - start < EXTENSION.size:
-                    break
-                size, count = EXTENSION.unpack_from(data, start)
-                start += EXTENSION.size
-            admit(command, kind, one, size)
-            if end - start < size:
-                break
-            at = start + size
-            yield Request(command, kind, count, one, two, bytes(data[start:at]))
-    finally:
-        del data[:at]
+    if len(data) < HEADER.size:
+        return None
+    command, size, kind, count, one, two = HEADER.unpack_from(data)
+    start = HEADER.size
+    if size == EXTENDED:
+        if len(data) < start + EXTENSION.size:
+            return None
+        size, count = EXTENSION.unpack_from(data, start)
+        start += EXTENSION.size
+    admit(command, kind, one, size)
+    end = start + size
+    if len(data) < end:
+        return None
+    request = Request(command, kind, count, one, two, bytes(data[start:end]))
+    del data[:end]
+    return request
 
 
 def message(
@@ -110,10 +109,29 @@ def message(
     size = (len(payload) + 7) & ~7
     if size != len(payload):
         payload = payload.ljust(size, b"\0")
+    header, extension = _head(command, size, kind, count, one, two)
+    return header + extension + payload
+
+
+def around(kind: int, count: int, status: int, payload: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return a message without its command and its last parameter: what is between, what follows.
+
+    A payload of 640 KB in several parts is copied once.
+    """
+    size = sum(map(len, payload))
+    padding = -size % 8
+    header, extension = _head(0, size + padding, kind, count, status, 0)
+    return header[2:12], b"".join((extension, *payload, bytes(padding)))
+
+
+def _head(
+    command: int, size: int, kind: int, count: int, one: int, two: int
+) -> tuple[bytes, bytes]:
+    """Return the header of a message, and its extension if there must be one."""
     if size < EXTENDED and count < EXTENDED:
-        return HEADER.pack(command, size, kind, count, one, two) + payload
-    head = HEADER.pack(command, EXTENDED, kind, 0, one, two)
-    return head + EXTENSION.pack(size, count) + payload
+        return HEADER.pack(command, size, kind, count, one, two), b""
+    header = HEADER.pack(command, EXTENDED, kind, 0, one, two)
+    return header, EXTENSION.pack(size, count)
 
 
 def error(request: Request, cid: int, status: int, why: str) -> bytes:
@@ -126,10 +144,6 @@ def error(request: Request, cid: int, status: int, why: str) -> bytes:
         why: text that the client shows; base sends the PV's name.
     """
     command, kind, count, one, two, payload = request
-    size = len(payload)
-    if size < EXTENDED and count < EXTENDED:
-        head = HEADER.pack(command, size, kind, count, one, two)
-    else:
-        head = HEADER.pack(command, EXTENDED, kind, 0, one, two) + EXTENSION.pack(size, count)
-    text = head + why.encode("utf-8", "replace")[: LONGEST_NAME - 1] + b"\0"
+    header, extension = _head(command, len(payload), kind, count, one, two)
+    text = header + extension + why.encode("utf-8", "replace")[: LONGEST_NAME - 1] + b"\0"
     return message(ERROR, one=cid, two=status, payload=text)

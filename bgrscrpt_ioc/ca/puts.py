@@ -19,7 +19,7 @@ from bgrscrpt_ioc.ca.messages import (
 from bgrscrpt_ioc.ca.served import Served, ServedChannels
 from bgrscrpt_ioc.records.live import WrongValueError
 
-COST = 1 << 12  # bytes of answers: puts that are sent in a row end before the next ones begin
+COST = 7 << 10  # bytes of answers: puts that are sent in a row end before the next ones begin
 
 
 class ClientPuts:

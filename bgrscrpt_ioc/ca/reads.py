@@ -14,7 +14,6 @@ from bgrscrpt_ioc.ca.messages import ECA_GETFAIL, ECA_NORDACCESS, ECA_NORMAL, RE
 
 PLAIN = struct.Struct(">HHHHI")  # of a request, up to the client's number of the request
 REQUEST = 16  # bytes
-COMMAND = 2  # bytes of a message, at its start
 IDENTITY = slice(12, 16)  # of a message
 COMMANDS = {each: each.to_bytes(2) for each in (messages.READ_NOTIFY, messages.EVENT_ADD)}
 KEPT = 8  # answers of one channel: clients ask for few types
@@ -44,17 +43,16 @@ def answer(
             reading = channel.read(kind, count)
         except wire.ConversionError:  # as base does: zeros, and a status that says so
             reading, status = no_reading(kind, count, least=0), ECA_GETFAIL
-    payload = reading.metadata + reading.data
-    made = messages.message(READ_NOTIFY, kind, reading.elements, status, 0, payload)
-    split = made[COMMAND : IDENTITY.start], made[IDENTITY.stop :]
+    payload = reading.metadata, reading.data
+    made = messages.around(kind, reading.elements, status, payload)
     if (
         keep
         and status == ECA_NORMAL
         and len(channel.answers) < KEPT
-        and len(payload) <= LARGEST_KEPT
+        and len(made[1]) <= LARGEST_KEPT
     ):
-        channel.answers[kind, count] = split
-    return split
+        channel.answers[kind, count] = made
+    return made
 
 
 def message(command: int, identity: int, made: tuple[bytes, bytes]) -> bytes:

@@ -1,6 +1,8 @@
-"""Turns for clients that ask for a lot: together they have one turn in a round of the event loop.
+"""Turns for requests that are dear: in one round of the event loop, all clients share one turn.
 
-A client that asks for little needs no turn. It is answered at once, however much others ask for.
+A get whose answer is at hand needs no turn: it is answered at once, however much others ask for.
+Clients that have asked for little lately and clients that have asked for a lot wait in a line each.
+The lines have the first turn by turns, so that neither can shut out the other.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-# The work in one round of the event loop is measured in bytes of answers.
-TURN = 1 << 17  # about 2 ms
-LATELY = 1.0  # s for which a client with a whole turn counts as one that asks for a lot
+# Work is measured in bytes of answers.
+TURN = 1 << 15  # about 0.5 ms: what is done in one round for all who wait
+MUCH = 1 << 17  # a client that has had so much done without a pause has asked for a lot
+LATELY = 1.0  # s for which such a client counts as one that asks for a lot
 
 
 class Waiting(Protocol):
@@ -32,29 +35,39 @@ class Turns:
     def __init__(self) -> None:
         """Prepare; nobody waits."""
         self.spent = 0
-        self._waiting: deque[Waiting] = deque()
+        self._little: deque[Waiting] = deque()
+        self._much: deque[Waiting] = deque()
+        self._much_first = False
+        self._called = False
 
     @property
     def over(self) -> bool:
         """Return whether nothing more may be done for them in this round."""
         return self.spent > TURN
 
-    def wait(self, client: Waiting) -> None:
-        """Give the client a turn after those who wait already."""
-        if not self._waiting:
+    def wait(self, client: Waiting, *, much: bool) -> None:
+        """Give the client a turn after those in its line, which is for those who ask for `much`."""
+        (self._much if much else self._little).append(client)
+        self._call()
+
+    def _call(self) -> None:
+        if not self._called:
+            self._called = True
             asyncio.get_running_loop().call_soon(self._turn)
-        self._waiting.append(client)
 
     def _turn(self) -> None:
+        self._called = False
         self.spent = 0
-        waiting, self._waiting = self._waiting, deque()
+        lines = [self._little, self._much]
+        if self._much_first:
+            lines.reverse()
+        self._much_first = not self._much_first
         try:
-            while waiting and not self.over:
-                waiting.popleft().begin_turn()
+            for line in lines:
+                for _ in range(len(line)):  # who asks again waits for the next round
+                    if self.over:
+                        return
+                    line.popleft().begin_turn()
         finally:
-            # A client that has asked again is behind those that had no turn; it has called the next
-            # turn.
-            if waiting and not self._waiting:
-                asyncio.get_running_loop().call_soon(self._turn)
-            waiting += self._waiting
-            self._waiting = waiting
+            if self._little or self._much:
+                self._call()

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 # Bytes; a longer line is kept in pieces of this size, each counted as a line.
 LONGEST_LINE = 1 << 16
-BACKLOG = 4  # times the size of the tail: how much output waits to be cleaned
+# Times the size of the tail: how much output waits to be cleaned. LOG is posted and so cleaned ten
+# times a second: only a flood has that much.
+BACKLOG = 64
+ENOUGH = 256  # bytes that are cleaned at least in each further step
 
 # ECMA-48: CSI sequences; strings (OSC, DCS, SOS, PM, APC) up to BEL or ST; escapes of two bytes and
 # more. Every end is optional, because an unfinished sequence is no text either. Nothing backtracks.
@@ -197,16 +200,19 @@ class Tail:
         return clean(self._newest[:-1])
 
     def _settle(self) -> None:
-        """Clean what has come, as much of its end as can be shown, in one or two steps."""
+        """Clean what has come, as much of its end as can be shown, in a few steps."""
         raw = b"".join(self._fresh)
         self._fresh.clear()
         self._held = 0
-        span, start, shown = self._size, len(raw), b""
-        while start and len(shown) < self._size:
-            start = raw.rfind(b"\n", 0, max(0, len(raw) - span)) + 1
+        span, end, shown = self._size, len(raw), b""
+        while end and len(shown) < self._size:
+            start = raw.rfind(b"\n", 0, max(0, end - span)) + 1
             # Cleaning may have uncovered the beginning of a line that looks like ours.
-            shown = (b"\n" + clean(raw[start:]).encode()).replace(b"\n" + OURS, b"\n" + ESCAPED)[1:]
-            span = 2 * (len(raw) - start)
+            more = b"\n" + clean(raw[start:end]).encode()
+            shown = more.replace(b"\n" + OURS, b"\n" + ESCAPED)[1:] + shown
+            cleaned = len(raw) - start
+            wanted = cleaned * (self._size - len(shown)) // max(1, len(shown)) + ENOUGH
+            end, span = start, min(2 * cleaned, wanted)
         self._shown = _last_lines(self._shown + shown, self._size)
 
 

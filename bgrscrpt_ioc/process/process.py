@@ -20,7 +20,7 @@ from bgrscrpt_ioc.process.spawn import SpawnError, why_not_spawned
 
 GRACE = 0.25  # s for helpers that end by themselves after the script (multiprocessing has one)
 # The messages of one script take a bounded part of the IOC's time, however many come.
-TURN = 0.0005  # s in which messages are read without a pause: others wait that long
+TURN = 0.0003  # s in which messages are read without a pause: others wait that long
 REST = 4.0  # it rests so many times as long as it has read, in the long run
 CREDIT = 0.05  # s that may be spent without a rest, by a script that has said little before
 

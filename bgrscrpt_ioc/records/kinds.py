@@ -13,6 +13,8 @@ from bgrscrpt_ioc.records.live import LiveRecord, WrongValueError
 from bgrscrpt_ioc.records.puts import Action, BusyPuts, Puts
 from bgrscrpt_ioc.records.table import STRING_SIZE, Record
 
+PIECE = 1 << 16  # bytes of two arrays that are compared at once
+
 
 class Number(LiveRecord):
     """ai, ao, longin, longout, int64in: an int or a float."""
@@ -104,7 +106,13 @@ class Numbers(LiveRecord):
             raise WrongValueError(f"{self.name}: numbers expected") from error
 
     def _differs(self, value: Any) -> bool:
-        return memoryview(value).cast("B") != memoryview(self.value).cast("B")  # 0.1 ms for 800 kB
+        # By bytes, so that NaN is equal to NaN. Piece by piece, equal arrays of 800 kB take 0.1 ms;
+        # as a whole they take 0.8 ms, for the memory, and as memoryviews 2 ms.
+        new, old = memoryview(value).cast("B"), memoryview(self.value).cast("B")
+        return len(new) != len(old) or any(
+            new[at : at + PIECE].tobytes() != old[at : at + PIECE].tobytes()
+            for at in range(0, len(new), PIECE)
+        )
 
 
 def _real(value: Any) -> float:

@@ -6,6 +6,7 @@ no protocol is known here. Use all of it in the event loop's thread.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Protocol
@@ -19,6 +20,7 @@ from bgrscrpt_ioc.records.table import Record
 # The changes of a record, as bits. (Combining an IntFlag would take ten times as long.)
 VALUE, SEVERITY, STATUS = 1, 2, 4
 ALARM = SEVERITY | STATUS
+AT_ONCE = 200  # subscribers that are told in one round of the event loop: it takes 0.3 ms
 
 Refresh = Callable[[], "Awaitable[object] | None"]
 
@@ -113,9 +115,17 @@ class LiveRecord:
             self.stamp = time.time_ns()
             for cache in self.caches:
                 cache.clear()
-            for subscriber in tuple(self.subscribers):
-                if subscriber.mask & what:
-                    subscriber.changed()
+            self._tell(tuple(self.subscribers), what)
+
+    def _tell(self, subscribers: tuple[Subscriber, ...], what: int) -> None:
+        """Tell those that watch these changes; if they are many, others have their turn between."""
+        for subscriber in subscribers[:AT_ONCE]:
+            # The mask is looked at first: that is faster, and most are still there.
+            if subscriber.mask & what and subscriber in self.subscribers:
+                subscriber.changed()
+        if len(subscribers) > AT_ONCE:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._tell, subscribers[AT_ONCE:], what)
 
     def taken(self, value: Any) -> Any:
         """Return the value as the record keeps it.

@@ -35,6 +35,9 @@ class Registration:
         self._names: dict[str, int] = {}  # the names that the run has registered, with their pids
         self._calls = {name: Paced(EVERY)}  # by each name that was ever registered
         self._said: set[str] = set()  # the warnings that the run has had
+        # The newest call's PVs, and the rows and warnings that they have given.
+        self._last_text = ""
+        self._last: tuple[Sequence[PvRow], Sequence[str]] = (), ()
         self._newest: Callable[[], None] | None = None  # the run's last call for its own name
 
     def register(
@@ -68,16 +71,11 @@ class Registration:
     def _register(
         self, call: Registered, pid: int, started: float, warn: Callable[[str], None]
     ) -> None:
-        rows, warnings = pv_rows(call.pv_database, call.prefix)
+        rows, warnings = self._prepared(call)
         if call.ioc_name != self._name:
             self._warn_once(
                 warn, f"registered as {call.ioc_name}, but the instance {self._name} runs it"
             )
-        if len(rows) > MAX_PVS:
-            warnings.insert(0, f"{len(rows)} PVs: the IOC registers the first {MAX_PVS} of a call")
-        if len(warnings) > MAX_WARNINGS:
-            left_out = f"{len(warnings) - MAX_WARNINGS} more warnings of this call were left out"
-            warnings = [*warnings[:MAX_WARNINGS], left_out]
         for warning in warnings:
             self._warn_once(warn, f"register_ioc_start: {warning}")
         self._names[call.ioc_name] = pid
@@ -86,10 +84,30 @@ class Registration:
             pid=pid,
             exe_path=call.exe_path,
             started=started,
-            pvs=[*self._own_pvs(), *map(_visible, rows[:MAX_PVS])],
+            pvs=[*self._own_pvs(), *rows],
             instance=self._name,
         )
         self.show()
+
+    def _prepared(self, call: Registered) -> tuple[Sequence[PvRow], Sequence[str]]:
+        """Return the rows of a call, and what is wrong with them. 900 rows take 6 ms.
+
+        A script that calls in a loop mostly calls with the same PVs.
+        """
+        text = repr((call.pv_database, call.prefix))  # to == 1, 1.0 and True are the same
+        if self._last_text != text:
+            rows, warnings = pv_rows(call.pv_database, call.prefix)
+            if len(rows) > MAX_PVS:
+                first = f"{len(rows)} PVs: the IOC registers the first {MAX_PVS} of a call"
+                warnings = [first, *warnings]
+            if len(warnings) > MAX_WARNINGS:
+                left_out = (
+                    f"{len(warnings) - MAX_WARNINGS} more warnings of this call were left out"
+                )
+                warnings = [*warnings[:MAX_WARNINGS], left_out]
+            self._last = [_visible(each) for each in rows[:MAX_PVS]], warnings
+            self._last_text = text
+        return self._last
 
     def _warn_once(self, warn: Callable[[str], None], text: str) -> None:
         """Warn a run once of each thing, and of a bounded number of things."""

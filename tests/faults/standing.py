@@ -74,6 +74,9 @@ class Transport:
             if before <= HIGH_WATER < self.waiting:
                 self._link.pause_writing()
 
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        self.write(b"".join(parts))
+
     def drain(self) -> None:
         """Let the client read everything."""
         self._patience = 1 << 60
@@ -202,6 +205,11 @@ class Standing:
             piece = data[start : start + PIECE]
             link.get_buffer(-1)[: len(piece)] = piece
             link.buffer_updated(len(piece))
+        turns = 0
+        while link.turn_due:
+            await asyncio.sleep(0)
+            turns += 1
+            assert turns < TURNS, "its turns never end"
 
     async def stand(self, r: Random, stream: Iterable[bytes]) -> bytes:
         """Take one client's messages while the records change.

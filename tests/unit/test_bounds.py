@@ -23,10 +23,7 @@ from bgrscrpt_ioc.ca.link import BATCH
 from bgrscrpt_ioc.ca.links import ANSWERS, ClientLimits, Links
 from bgrscrpt_ioc.ca.search import Searches
 from bgrscrpt_ioc.ca.shares import FEW, Shares
-from bgrscrpt_ioc.ca.turns import TURN, Turns
 from tests.faults import standing
-
-LOG_AS_TEXTS = 700_000  # bytes
 
 
 class Holder:
@@ -343,58 +340,6 @@ def test_arrays_are_converted_quickly_and_right(kind: int, data: bytes) -> None:
     assert made == slow
 
 
-async def test_clients_that_have_a_lot_done_share_a_turn() -> None:
-    """Each turn of the event loop serves as many clients as it has time for, in order."""
-    turns, order = Turns(), list[int]()
-
-    class Client:
-        def __init__(self, number: int) -> None:
-            self.number, self.left = number, 3
-
-        def begin_turn(self) -> None:
-            order.append(self.number)
-            turns.spent += TURN
-            self.left -= 1
-            if self.left:
-                turns.wait(self)
-
-    for number in range(4):
-        turns.wait(Client(number))
-    most = 0
-    while len(order) < 12:
-        before = len(order)
-        await asyncio.sleep(0)
-        most = max(most, len(order) - before)
-    assert order == [0, 1, 2, 3] * 3
-    assert most == 2
-    await asyncio.sleep(0)
-    assert not turns._waiting
-
-
-async def test_who_asks_for_little_does_not_wait_for_who_asks_for_much() -> None:
-    """While many clients read LOG as texts, a small get is answered at once."""
-    server = standing.Standing()
-    server.pvs.publish("LOG", "x" * 15_000)
-    texts = fuzz.message(fuzz.READ_NOTIFY, 0, 0, 0, 1)
-    greedy = [await server.connect() for _ in range(4)]
-    for link, transport in greedy:
-        await server.feed(link, transport, fuzz.text(fuzz.CREATE, fuzz.P + "LOG", 1))
-        await server_takes(link, texts * 50)
-    small, transport = await server.connect()
-    await server.feed(small, transport, fuzz.text(fuzz.CREATE, fuzz.P + "STATUS", 1))
-    made = sum(len(each.sent) for _, each in greedy)
-    for _ in range(10):
-        await server_takes(small, fuzz.message(fuzz.READ_NOTIFY, 3, 1, 0, 1))
-    assert len(transport.sent) == 16 + 16 + 10 * 24  # rights, channel, and each answer
-    assert sum(len(each.sent) for _, each in greedy) - made < 20 * LOG_AS_TEXTS
-    for link, each in greedy:
-        each.abort()
-        await link.closed
-    transport.abort()
-    await small.closed
-    await server.check()
-
-
 async def test_gets_that_are_current_in_one_moment_are_answered_at_the_client_s_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -443,7 +388,8 @@ def test_requests_come_in_any_pieces(payloads: list[bytes], data: st.DataObject)
         cut = data.draw(st.integers(1, len(stream)))
         unread += stream[:cut]
         stream = stream[cut:]
-        found += messages.requests(unread, lambda *_: None)
+        while request := messages.first_request(unread, lambda *_: None):
+            found.append(request)
     assert not unread
     assert [each.two for each in found] == list(range(len(payloads)))
     for each, payload in zip(found, payloads, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from array import array
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from bgrscrpt_ioc.lifecycle.events import CommandFailed, Severity, State
 from bgrscrpt_ioc.records import fresh
 from bgrscrpt_ioc.records.alarm import AlarmStatus
 from bgrscrpt_ioc.records.instance import InstanceRecords
-from bgrscrpt_ioc.records.kinds import live
+from bgrscrpt_ioc.records.kinds import PIECE, live
 from bgrscrpt_ioc.records.live import (
     ALARM,
+    AT_ONCE,
     STATUS,
     VALUE,
     LiveRecord,
@@ -91,6 +93,36 @@ def test_a_wrong_value_is_refused(name: str, value: object) -> None:
     with pytest.raises(WrongValueError, match=f"TE:X:{name}: "):
         record.post(value)
     assert record.value == before
+
+
+async def test_many_subscribers_are_told_bit_by_bit() -> None:
+    """A round of the event loop tells 200; who has gone meanwhile is not told."""
+    record, watchers = made("PID"), list[Watcher]()
+    for _ in range(5 * AT_ONCE):
+        watchers.append(Watcher(record))
+    record.post(1)
+    assert sum(len(each.seen) for each in watchers) == AT_ONCE
+    record.unwatch(watchers[-1])
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [each.seen for each in watchers] == [[1]] * (5 * AT_ONCE - 1) + [[]]
+
+
+@pytest.mark.parametrize("at", [0, PIECE // 8 - 1, PIECE // 8, 99_999])
+def test_one_other_number_is_another_array(at: int) -> None:
+    """An array is posted if one of 100,000 numbers is another; NaN is no other number than NaN."""
+    record = live("TE:W", Record("W", "waveform", "", elements="DOUBLE", size=100_000))
+    numbers = array("d", [1.5, float("nan")]) * 50_000
+    record.post(numbers)
+    watcher = Watcher(record)
+    record.post(array("d", numbers))
+    assert watcher.seen == []
+    numbers = array("d", numbers)
+    numbers[at] = 2
+    record.post(numbers)
+    assert watcher.seen == [numbers]
+    record.post(numbers[:-1])
+    assert len(watcher.seen) == 2
 
 
 @pytest.mark.parametrize(("value", "index"), [(1, 1), (0.0, 0), ("Busy", 1), ("1", 1), (" 0 ", 0)])

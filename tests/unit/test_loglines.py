@@ -173,7 +173,8 @@ def test_cleaning_takes_linear_time(hostile: bytes) -> None:
 
 def reference_tail(output: bytes, size: int, pending: str) -> str:
     """Return the newest lines that fit, exactly as the contract says, and slowly."""
-    lines = [clean(line) for line in output.split(b"\n")[:-1]] + ([pending] if pending else [])
+    lines = [re.sub("^--- ", r"\\--- ", clean(line)) for line in output.split(b"\n")[:-1]]
+    lines += [pending] if pending else []
     shown: list[str] = []
     for line in reversed(lines):
         if len("\n".join([line, *shown]).encode()) >= size:
@@ -191,6 +192,7 @@ def reference_tail(output: bytes, size: int, pending: str) -> str:
     pending=st.text(alphabet="a漢", max_size=20),
 )
 @example(blocks=["漢漢\n".encode(), b"\n"], size=6, asked={0, 1}, pending="")
+@example(blocks=[b"\r--- ours?\n"], size=20, asked=set(), pending="")
 def test_tail_is_the_newest_lines_that_fit(
     blocks: list[bytes], size: int, asked: set[int], pending: str
 ) -> None:
