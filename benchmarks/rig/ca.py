@@ -246,8 +246,10 @@ class Client(Peer):
         return self.answer(self.begin_put(pv, value))
 
     def monitor(self, pv: str, mask: int = DBE_VALUE | DBE_ALARM) -> Monitor:
-        """Watch a PV."""
-        return Monitor(self, self.ask("monitor", pv=pv, mask=mask, timeout=DEADLINE))
+        """Watch a PV. The first value has come: later ones will."""
+        made = Monitor(self, self.ask("monitor", pv=pv, mask=mask, timeout=DEADLINE))
+        made.wait_for_events(1)
+        return made
 
 
 class Monitor:

@@ -23,6 +23,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 HELP = "Help"
 
 BLOCK = re.compile(r"^```text\n\$ (.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+WAITS = re.compile(r"\S+:\s(?:start|stop|restart|check):\swaiting\s.*?at\smost\n", re.DOTALL)
 DURATION = re.compile(r"\b\d+ (s|min|h|d)( \d+ (s|min|h))?\b")
 NUMBER = re.compile(r"\b0x[0-9a-f]+|\d+")
 
@@ -106,5 +107,8 @@ def kept(width: int) -> dict[str, str]:
 
 
 def alike(text: str) -> list[str]:
-    """The words of a picture, with what is another each time as a zero, wherever lines break."""
-    return NUMBER.sub("0", DURATION.sub("0 s", text)).split()
+    """The words of a picture, with what is another each time as a zero, wherever lines break.
+
+    That a command waits is left out: on a busy machine each of them says so.
+    """
+    return NUMBER.sub("0", DURATION.sub("0 s", WAITS.sub("", text))).split()
