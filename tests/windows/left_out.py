@@ -115,7 +115,7 @@ INSIDE: Mapping[str, str] = {
     "tests/process/test_logfile_troubles.py": "the test fills a file system of its own",
     "tests/process/test_faults.py::test_a_fault_of_ours": ENVIRONMENT,
     "tests/process/test_hold.py": HELD,
-    "tests/process/test_genie.py": "genie_python has no packages for this Python of Windows",
+    "tests/process/test_genie.py": "tests of scripts with genie_python on Windows run across",
     "tests/process/test_guardian.py": NOT_THERE,
     "tests/process/test_leftovers.py": NOT_THERE,
     "tests/process/test_process.py": SIGNALS,  # tests/windows/inside/test_runs.py is of the same
@@ -188,7 +188,16 @@ ACROSS: Mapping[str, str] = {
     "tests/ioc/test_notify.py::test_a_trial": SHELL,
 }
 
+REGISTRY = "the writer is Python, as on Linux; the other tests with MariaDB show that it reaches it"
+
 SAME_ACROSS: Mapping[str, str] = {
+    "tests/ioc/test_past.py": "30 starts of Wine's Python; test_history.py is of the file",
+    "tests/registry/test_end_to_end.py::test_a_wrong_password": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_pvs_that": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_rows_at": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_rows_of": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_rows_through_the_life_of_a_script[sqlite]": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_two": REGISTRY,
     "tests/ioc/test_notify.py": (
         "test_announcer.py shows that commands run there; what they send is Python's, as on Linux"
     ),
