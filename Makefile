@@ -11,7 +11,7 @@ WINDOWS ?= chosen
 UNDER_WINE = BGRSCRPT_TEST_WINDOWS_ALL=$(WINDOWS)
 TWO = -n 2 --dist worksteal --timeout 600
 INSIDE = tests/windows/inside tests/unit $(addprefix tests/process/test_,$(addsuffix .py,announcer checker console \
-  deaths exits hook logdir logfile onchange paced pv_api quiet_end restart script_api script_bounds scriptfile \
+  deaths everywhere exits hook logdir logfile onchange paced pv_api quiet_end restart script_api script_bounds scriptfile \
   selfcheck stack_command supervisor torture worker writer))
 ACROSS = tests/windows/across $(addprefix tests/ioc/test_,$(addsuffix .py,ioc notify past)) \
   tests/registry/test_end_to_end.py

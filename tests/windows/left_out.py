@@ -1,9 +1,13 @@
 """Tests that are not run under Wine, each with the fact that is in the way.
 
-`SAME` and `SAME_ACROSS` are the tests that could run there, but tell nothing there that they do not
-tell on Linux. The rule: all that the test uses of the package is Python without host/ and child/
-(`PURE`, which tests/unit/test_house.py holds these files to), the test reads files of the source
-only (`SOURCE`), or tests that are run there show the same of the system (`ANOTHER` and the like).
+`INSIDE` and `ACROSS` are the tests that cannot be run there. `SAME` and `SAME_ACROSS` are those
+that could, but tell nothing there that they do not tell on Linux, or little for their time:
+
+- `PURE`: the test uses Python without host/ and child/ only; tests/unit/test_house.py checks that.
+- `MEMORY`: the test works in memory only, with a clock of its own.
+- `SOURCE`: the test reads files of the source only.
+- The others: tests that are run there show the same of the system.
+
 `make test-windows WINDOWS=all` runs these tests too.
 """
 
@@ -118,7 +122,7 @@ INSIDE: Mapping[str, str] = {
     "tests/process/test_genie.py": "tests of scripts with genie_python on Windows run across",
     "tests/process/test_guardian.py": NOT_THERE,
     "tests/process/test_leftovers.py": NOT_THERE,
-    "tests/process/test_process.py": SIGNALS,  # tests/windows/inside/test_runs.py is of the same
+    "tests/process/test_process.py": SIGNALS,  # test_everywhere.py is of both systems
     "tests/process/test_path_map.py": REFUSED,
     "tests/process/test_loops.py": NOT_THERE,
     "tests/process/test_hung_files.py": "the test's disk that hangs is one of Linux",
@@ -147,8 +151,11 @@ INSIDE: Mapping[str, str] = {
 }
 
 PURE = "pure logic: neither host/ nor child/ has a part in it"
+MEMORY = (
+    "the test takes seconds, and gives its own clock and texts: nothing of the system has a part"
+)
 SOURCE = "the test reads the source, which is the same everywhere"
-ANOTHER = "test_exits.py and test_runs.py show the same of chosen scripts, in a fifth of the time"
+ANOTHER = "test_exits.py and test_everywhere.py show the same of chosen scripts, in a fifth of it"
 
 SAME: Mapping[str, str] = {
     "tests/unit/test_alarmtree.py": PURE,
@@ -163,6 +170,11 @@ SAME: Mapping[str, str] = {
     "tests/unit/test_putlines.py": PURE,
     "tests/unit/test_screen.py": PURE,
     "tests/unit/test_story.py": PURE,
+    "tests/unit/test_child_json.py::test_what_is_written_reads_the_same": MEMORY,
+    "tests/unit/test_child_outbox.py::test_a_long_array_is_sent_less_often": MEMORY,
+    "tests/unit/test_script_pvs.py::TestInterleavings": MEMORY,
+    "tests/unit/test_settling.py": MEMORY,
+    "tests/unit/test_stacks_text.py": MEMORY,
     "tests/unit/test_descriptions.py": SOURCE,
     "tests/unit/test_generated.py": SOURCE,
     "tests/unit/test_prose.py": SOURCE,
