@@ -46,7 +46,7 @@ def share(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("way", ["command line", "file with /"])
 def test_all_of_it_on_a_share(bench: Bench, share: Path, way: str) -> None:
-    """It runs, restarts and registers, and its log and state are on the share."""
+    """A script on a share runs, restarts and registers; its log and state are on the share."""
     root = f"\\\\bgrscrpt-server\\{share.name}"
     settings = {
         "script": f"{root}\\my script.py",

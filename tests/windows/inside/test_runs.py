@@ -27,7 +27,7 @@ def script(tmp_path: Path) -> Path:
 
 
 async def test_terminate_ends_what_does_not_listen(script: Path, runner: Runner) -> None:
-    """Between asking and killing Windows has nothing: to terminate is to kill."""
+    """TERMINATE kills, because Windows has nothing between asking and killing."""
     script.write_text(
         "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "print('up', flush=True)\ntime.sleep(1000)\n"
@@ -41,7 +41,7 @@ async def test_terminate_ends_what_does_not_listen(script: Path, runner: Runner)
 
 
 async def test_no_way_out_of_the_job(script: Path, runner: Runner) -> None:
-    """A child that is to break away from the job is refused."""
+    """Windows refuses to start a child that is to leave the job."""
     script.write_text(
         "import subprocess, sys\ntry:\n    subprocess.Popen([sys.executable, '-c', ''],"
         " creationflags=subprocess.CREATE_BREAKAWAY_FROM_JOB)\n"
@@ -52,7 +52,7 @@ async def test_no_way_out_of_the_job(script: Path, runner: Runner) -> None:
 
 
 async def test_a_crash_is_told_by_the_name_of_its_status(script: Path, runner: Runner) -> None:
-    """The reason is NTSTATUS' name, the code the signed one; faulthandler says where."""
+    """A crash has the name of its NTSTATUS, a signed exit code, and faulthandler's text."""
     script.write_text("import faulthandler\nfaulthandler._read_null()\n")
     heard = await runner.run(script)
     assert (heard.code, heard.reason) == (0xC0000005 - (1 << 32), "ACCESS_VIOLATION")
@@ -61,7 +61,7 @@ async def test_a_crash_is_told_by_the_name_of_its_status(script: Path, runner: R
 
 
 async def test_children_of_multiprocessing_speak_too(script: Path, runner: Runner) -> None:
-    """A child with an interpreter of its own reaches the script's channel; a pool is ended."""
+    """Children of a multiprocessing pool send messages to the IOC, and the pool ends."""
     script.write_text(
         "import bgrscrpt, multiprocessing\n"
         "def work(n):\n    bgrscrpt.message(f'child {n}')\n    return n\n"
@@ -77,7 +77,7 @@ async def test_children_of_multiprocessing_speak_too(script: Path, runner: Runne
 
 
 async def test_a_flood_of_messages_holds_up_nobody(script: Path, runner: Runner) -> None:
-    """Messages that nobody reads are dropped: the script goes on, and the pipe is never broken."""
+    """Messages that find no room are dropped: the script goes on, and later messages arrive."""
     script.write_text(
         "import bgrscrpt, time\nbegun = time.monotonic()\n"
         "text = bgrscrpt._json(kind='message', text='x' * 900)\n"
@@ -91,7 +91,7 @@ async def test_a_flood_of_messages_holds_up_nobody(script: Path, runner: Runner)
 
 
 def test_no_process_survives_who_launched_it(tmp_path: Path) -> None:
-    """Whoever has the job and is killed takes all of it along, detached children too."""
+    """If the process that holds the job is killed, all of the run ends, detached children too."""
     owner = tmp_path / "owner.py"
     owner.write_text(
         "import asyncio, os, sys\nfrom pathlib import Path\n"
@@ -121,7 +121,7 @@ def test_no_process_survives_who_launched_it(tmp_path: Path) -> None:
 
 
 async def test_stacks_of_a_sleeping_script(script: Path, runner: Runner) -> None:
-    """A thread of the script writes the stacks of all threads when it is asked."""
+    """A sleeping script answers a request for the stacks of its threads."""
     script.write_text("import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
     process, heard = runner.launch(script)
     await heard.until_printed(b"up\n")
@@ -131,7 +131,7 @@ async def test_stacks_of_a_sleeping_script(script: Path, runner: Runner) -> None
 
 
 async def test_a_put_to_a_pv_of_the_script(script: Path, runner: Runner) -> None:
-    """A command of any kind comes through, longer than the pipe too; kept values come first."""
+    """A put that is longer than the pipe's buffer reaches the script, after the kept values."""
     script.write_text(
         "import bgrscrpt, time\n"
         "pv = bgrscrpt.pv('TEXT', [0], writable=True, keep=True, size=100000)\n"
