@@ -11,9 +11,16 @@ WINDOWS ?= chosen
 UNDER_WINE = BGRSCRPT_TEST_WINDOWS_ALL=$(WINDOWS)
 TWO = -n 2 --dist worksteal --timeout 600
 INSIDE = tests/windows/inside tests/unit $(addprefix tests/process/test_,$(addsuffix .py,announcer checker console \
-  deaths exits hook logdir logfile onchange paced pv_api quiet_end restart script_api script_bounds scriptfile \
+  deaths everywhere exits hook logdir logfile onchange paced pv_api quiet_end restart script_api script_bounds scriptfile \
   selfcheck stack_command supervisor torture worker writer))
-ACROSS = tests/windows/across $(addprefix tests/ioc/test_,$(addsuffix .py,ioc notify))
+ACROSS = tests/windows/across $(addprefix tests/ioc/test_,$(addsuffix .py,ioc notify past)) \
+  tests/registry/test_end_to_end.py
+ifeq ($(WINDOWS),all)
+WINDOWS_GENIE = genie windows-genie
+ACROSS += $(addprefix tests/examples/test_,watchdog.py::test_with_nothing_but_this_project \
+  watchdog.py::test_the_documentations_script background_plot.py::test_the_documented_script \
+  genie.py::test_in_a_script)
+endif
 DEMO = TE:DEMO:
 export DEMO_WEB_PORT ?= 8089
 comma = ,
@@ -29,7 +36,7 @@ READY = $(VENV)/ready-$(VERSION)
 PLOT = $(VENV)/plot-$(VERSION)
 TOOLS = $(VENV)/tools-$(VERSION)
 
-.PHONY: install develop system wine windows genie screens peers run demo lint format type test test-versions inside-windows test-windows chaos cover bench docs all clean
+.PHONY: install develop system wine windows windows-genie genie screens peers run demo lint format type test test-versions inside-windows test-windows chaos cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt $(SOURCES)
@@ -118,11 +125,18 @@ $(VENV)/windows/ready: constraints.txt tests/windows/assemble tests/windows/nump
 	@tests/windows/assemble $(VENV)/windows $(BIN)/python
 	@touch $@
 
+# genie_python for scripts there, which only `WINDOWS=all` needs: 280 MB.
+windows-genie: $(VENV)/windows/genie/ready
+$(VENV)/windows/genie/ready: tests/windows/genie constraints-genie.txt | windows
+	@echo "Installing genie_python for the Python of Windows."
+	@tests/windows/genie $(VENV)/windows $(BIN)/python
+	@touch $@
+
 # Tests on Windows; and of an IOC there by clients here.
 inside-windows: $(TOOLS) windows
 	tests/windows/install $(VENV)/windows $(BIN)/python
 	$(UNDER_WINE) $(BIN)/python tests/windows/run.py $(VENV)/windows $(TWO) $(INSIDE)
-test-windows: inside-windows
+test-windows: inside-windows system $(WINDOWS_GENIE)
 	$(UNDER_WINE) BGRSCRPT_TEST_WINDOWS=$(VENV)/windows $(BIN)/python -P -m pytest $(TWO) $(ACROSS)
 
 # The tests that depend on Python's version, with every other version that is on this machine.

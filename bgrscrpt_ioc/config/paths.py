@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 
-def command(value: Any, base: Path) -> Any:
-    """Return a command as a list, split as a shell does. A program's path starts at `base`."""
-    if isinstance(value, str):
-        from shlex import split
+def command(value: Any, base: PurePath) -> Any:
+    """Return a command as a list, split as a shell does. A program's path starts at `base`.
 
+    On Windows a backslash separates directories, and escapes nothing.
+    """
+    separators = "/\\" if isinstance(base, PureWindowsPath) else "/"
+    if isinstance(value, str):
+        from shlex import shlex
+
+        words = shlex(value, posix=True)
+        words.whitespace_split, words.commenters = True, ""
+        if "\\" in separators:
+            words.escape = ""
         try:
-            value = split(value)
+            value = list(words)
         except ValueError as error:
             raise ValueError(f"{value!r} cannot be split into words: {error}") from error
-    if isinstance(value, list) and value and isinstance(value[0], str) and "/" in value[0]:
-        return [str(located(value[0], base)), *value[1:]]
-    return value
+    if not isinstance(value, list) or not value or not isinstance(value[0], str):
+        return value  # the settings report what is wrong with it
+    if not any(each in value[0] for each in separators):
+        return value  # to be found in PATH
+    return [str(located(value[0], base)), *value[1:]]
 
 
-def located(value: Any, base: Path) -> Any:
+def located(value: Any, base: PurePath) -> Any:
     """Return absolute paths with `~` expanded.
 
     `..` and links stay, for `link/..` may be elsewhere.

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.rig import iocs
 from benchmarks.rig.ca import DEADLINE, ca_environ
+from benchmarks.rig.where import native
 from tests.examples.instrument import EXAMPLES, P
 from tests.examples.logged import LoggedPython
 
@@ -75,11 +76,11 @@ class Plot(LoggedPython):
 
 def plot_environ(directory: Path, **more: str) -> dict[str, str]:
     """Everything of a plot in this directory, at ports that nobody else has."""
-    caches = os.environ.get("MPLCONFIGDIR", str(directory / "matplotlib"))
+    caches = Path(os.environ.get("MPLCONFIGDIR", directory / "matplotlib"))
     return {
-        "BACKGROUND_PLOT_DIR": str(directory),
+        "BACKGROUND_PLOT_DIR": native(directory),
         "BACKGROUND_PLOT_PORT": "0",
-        "MPLCONFIGDIR": caches,
+        "MPLCONFIGDIR": native(caches),
         **more,
     }
 

@@ -15,10 +15,11 @@ from tornado.websocket import websocket_connect
 
 from benchmarks.rig.ca import ECA_NORMAL, Client, ca_environ, free_port
 from benchmarks.rig.iocs import Ioc
+from benchmarks.rig.where import native
 from tests.examples.browser import browsing, like
 from tests.examples.instrument import EXAMPLES, INVALID, NO_ALARM, Instrument, P
 from tests.examples.plots import BLUE, ORANGE, Plot, fetched, plot_environ, texts, until, urls
-from tests.process.genie import PYTHON
+from tests.process import genie
 
 StartPlot = Callable[..., Plot]
 SAMPLE = f"{P}CS:SB:Temp_Sample"
@@ -49,9 +50,7 @@ while True:
 needs_chromium = pytest.mark.skipif(
     shutil.which("chromium") is None, reason="no chromium: run `make system`"
 )
-needs_genie = pytest.mark.skipif(
-    not PYTHON.exists(), reason=f"no genie_python at {PYTHON}: run `make genie`"
-)
+needs_genie = pytest.mark.skipif(not genie.IS_THERE, reason=genie.MISSING)
 
 
 @needs_genie
@@ -59,19 +58,10 @@ def test_the_documented_script(tmp_path: Path, instrument: Instrument) -> None:
     """It runs unmodified on our IOC with the real genie_python, registers, and plots the blocks."""
     script = tmp_path / "background_script.py"
     script.write_text(DOCUMENTED)
-    environ = plot_environ(tmp_path, KIT_ROOT=str(tmp_path), HOME=str(tmp_path))
-    path = f"{EXAMPLES}:{EXAMPLES / 'demo'}"
-    with Ioc(
-        tmp_path,
-        script,
-        "--python",
-        PYTHON,
-        environ={
-            **environ,
-            "PYTHONPATH": path,
-            "EPICS_CA_ADDR_LIST": f"127.0.0.1:{instrument.port}",
-        },
-    ) as ioc:
+    environ = plot_environ(tmp_path, KIT_ROOT=native(tmp_path), HOME=native(tmp_path))
+    environ["EPICS_CA_ADDR_LIST"] = f"127.0.0.1:{instrument.port}"
+    path = ("--python-path", EXAMPLES, "--python-path", EXAMPLES / "demo")
+    with Ioc(tmp_path, script, *genie.OPTIONS, *path, environ=environ) as ioc:
         ioc.wait_for("started at http")
         url = urls(ioc.output)[0]
         instrument.put("CS:SB:Temp_Sample", 299.25)

@@ -14,11 +14,11 @@ import pytest
 from benchmarks.rig.ca import ECA_PUTFAIL, HERE, STRING, Client, Peer, ca_environ, free_port
 from benchmarks.rig.iocs import Ioc, until
 from tests.examples.instrument import EXAMPLES, Instrument
-from tests.process.genie import PYTHON
+from tests.process.genie import IS_THERE, MISSING, OPTIONS, PYTHON
 
 pytestmark = [
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not PYTHON.exists(), reason=f"no genie_python at {PYTHON}: `make genie`"),
+    pytest.mark.skipif(not IS_THERE, reason=MISSING),
 ]
 P = "TE:G:BGRSCRPT_01:"
 FOREVER = """
@@ -105,10 +105,9 @@ def test_in_a_script(tmp_path: Path, instrument: Instrument) -> None:
     port = free_port()
     environ = {
         "HOME": str(tmp_path),
-        "PYTHONPATH": str(EXAMPLES / "demo"),
         "EPICS_CA_ADDR_LIST": f"127.0.0.1:{instrument.port} 127.0.0.1:{port}",
     }
-    arguments = (script, "--prefix", "TE:DEMO:", "--python", PYTHON)
+    arguments = (script, "--prefix", "TE:DEMO:", *OPTIONS, "--python-path", EXAMPLES / "demo")
     with Ioc(tmp_path, *arguments, port=port, environ=environ) as ioc:
         output = ioc.wait_for("own state:")
         assert "cget: Temp_Sample 280.0 K True NO_ALARM\n" in output

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.rig.ca import ca_environ
 from benchmarks.rig.iocs import until
 from tests.examples.instrument import EXAMPLES, INVALID, NO_ALARM, Instrument, P
-from tests.process.genie import PYTHON
+from tests.process import genie
 
 GENIE = """
 import sys
@@ -94,12 +94,17 @@ def test_a_new_run(instrument: Instrument) -> None:
 
 def test_genie_python_works_on_it(instrument: Instrument, tmp_path: Path) -> None:
     """It is found by set_instrument(None), which calls its init; cget and cset work."""
-    if not PYTHON.exists():
-        pytest.skip(f"no genie_python at {PYTHON}: run `make genie`")
+    if not genie.IS_THERE:
+        pytest.skip(genie.MISSING)
     environ = ca_environ(instrument.port, PYTHONPATH=str(EXAMPLES / "demo"), HOME=str(tmp_path))
     environ["MPLCONFIGDIR"] = str(tmp_path)
     done = subprocess.run(
-        [PYTHON, "-c", GENIE], env=environ, capture_output=True, text=True, timeout=100, check=False
+        [genie.PYTHON, "-c", GENIE],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "['TE:DEMO:', '00012345', 'RUNNING', '2610001']" in done.stdout

@@ -24,7 +24,7 @@ from benchmarks.rig.ca import ca_environ, free_port
 from tests.examples.browser import Page, browsing, like
 from tests.examples.instrument import EXAMPLES, Instrument
 from tests.examples.plots import BLUE, ORANGE, Plot
-from tests.process.test_genie import PYTHON
+from tests.process import genie
 
 pytestmark = pytest.mark.skipif(
     shutil.which("chromium") is None, reason="no chromium: run `make system`"
@@ -147,7 +147,7 @@ STAMP = (
 )
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason=f"no genie_python at {PYTHON}: `make genie`")
+@pytest.mark.skipif(not genie.IS_THERE, reason=genie.MISSING)
 async def test_a_page_for_plots_of_genie_python(tmp_path: Path) -> None:
     """Our page shows what genie_python's own plot shows now, and says when there is no plot."""
     port, page_file = free_port(), EXAMPLES / "ibex_plot.html"
@@ -162,7 +162,7 @@ async def test_a_page_for_plots_of_genie_python(tmp_path: Path) -> None:
             f"{lost}.textContent"
         )
         process = await asyncio.create_subprocess_exec(
-            *(str(PYTHON), str(script), str(port), BLUE, ORANGE),
+            *(str(genie.PYTHON), str(script), str(port), BLUE, ORANGE),
             env=environ,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

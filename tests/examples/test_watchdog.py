@@ -15,8 +15,9 @@ from general.utilities.restart_ioc_when_pv_in_alarm import restart_ioc_when_pv_i
 
 from benchmarks.rig.ca import ECA_NORMAL, STRING, Client, Monitor, ca_environ
 from benchmarks.rig.iocs import Ioc, until
+from benchmarks.rig.where import native
 from tests.examples.zerofield import DOCUMENTATION, SCRIPTS, ZeroField
-from tests.process.genie import PYTHON as GENIE
+from tests.process import genie as genie_python
 
 pytestmark = pytest.mark.timeout(600)  # the documentation's script looks every 10 s
 PATIENCE = 240.0  # s
@@ -71,10 +72,10 @@ class Instrument:
 @pytest.fixture
 def genie() -> tuple[str, str]:
     """The prefix of this host's instrument, and its name, as genie_python has them."""
-    if not GENIE.exists():
-        pytest.skip(f"no genie_python at {GENIE}: run `make genie`")
+    if not genie_python.IS_THERE:
+        pytest.skip(genie_python.MISSING)
     told = subprocess.run(
-        [GENIE, "-c", ASK_PREFIX],
+        [genie_python.PYTHON, "-c", ASK_PREFIX],
         env=ca_environ(9),  # nobody is there
         capture_output=True,
         text=True,
@@ -89,7 +90,7 @@ def watching(
     zero_field: ZeroField, directory: Path, script: Path, *options: str
 ) -> Iterator[Instrument]:
     """Our IOC runs the script, and a client looks on."""
-    given = ("--prefix", zero_field.prefix, "--python-path", str(SCRIPTS))
+    given = ("--prefix", zero_field.prefix, "--python-path", native(SCRIPTS))
     with (
         Ioc(
             directory,
@@ -152,7 +153,7 @@ def test_the_documentations_script(
     inits.mkdir()
     (inits / f"init_{name.lower()}.py").write_text("def init(inst):\n    pass\n")
     script = DOCUMENTATION / "restart_ioc.py"
-    options = ("--python", str(GENIE), "--python-path", str(inits))
+    options = (*genie_python.OPTIONS, "--python-path", native(inits))
     log = watch_a_restart(zero_field, tmp_path, script, *options)
     assert events(log) == 3, log
     assert "Traceback" not in log

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.rig.ca import Client, ca_environ
 from benchmarks.rig.iocs import COMMAND, FOREVER, Ioc, until
+from benchmarks.rig.where import native
 
 PREFIX = "TE:ME:"
 
@@ -20,7 +21,7 @@ class User:
         self.directory, self.port = directory, port
 
     def run(self, *arguments: str, state: str = "state") -> tuple[int, str, str]:
-        where = ["--prefix", PREFIX, "--state-dir", str(self.directory / state)]
+        where = ["--prefix", PREFIX, "--state-dir", native(self.directory / state)]
         done = subprocess.run(
             [*COMMAND, *arguments, *where],
             env=ca_environ(self.port),

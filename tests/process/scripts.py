@@ -23,6 +23,24 @@ from bgrscrpt_ioc.process.process import CHECK, ScriptProcess
 DEADLINE = 240.0 if sys.platform == "win32" else 120.0  # s; Wine makes a busy machine busier
 NUMBERS = count(1)
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+# Leaves a process that has neither session nor console nor parent in common with the script.
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print("daemon", os.getpid(), flush=True)
+        time.sleep(1000)
+    os._exit(0)
+os.wait()
+"""
+if sys.platform == "win32":
+    DAEMON = """
+import subprocess, sys, time
+daemon = "import os, time; print('daemon', os.getpid(), flush=True); time.sleep(1000)"
+flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+subprocess.Popen([sys.executable, "-c", daemon], stdout=sys.stdout, creationflags=flags)
+"""
 
 
 @dataclass

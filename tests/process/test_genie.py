@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from bgrscrpt_ioc.process.messages import Registered
-from tests.process.genie import PYTHON
+from tests.process import genie
 from tests.process.scripts import Runner
 
 
 @pytest.fixture
 def genie_python() -> str:
     """The interpreter that `make genie` sets up."""
-    if not PYTHON.exists():
-        pytest.skip(f"no genie_python at {PYTHON}: run `make genie`")
-    return str(PYTHON)
+    if not genie.IS_THERE:
+        pytest.skip(genie.MISSING)
+    return str(genie.PYTHON)
 
 
 @pytest.mark.parametrize("order", ["genie first", "registration first"])

@@ -1,4 +1,7 @@
-"""A run's processes: signals, survivors, and output that is complete when the end is told."""
+"""A run's processes on Linux: wrappers, groups, sessions, daemons that hide, signals, descriptors.
+
+test_everywhere.py has what is the same on every system.
+"""
 
 from __future__ import annotations
 
@@ -12,40 +15,14 @@ import psutil
 import pytest
 
 from bgrscrpt_ioc.host.posix.oom import OutOfMemory
-from bgrscrpt_ioc.host.posix.pipe import CHUNK
 from bgrscrpt_ioc.lifecycle.events import Sign
 from bgrscrpt_ioc.process.messages import Said
-from tests.process.scripts import DEADLINE, Runner, alive
-
-DAEMON = """
-import os, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        print("daemon", os.getpid(), flush=True)
-        time.sleep(1000)
-    os._exit(0)
-os.wait()
-"""
+from tests.process.scripts import DAEMON, DEADLINE, Runner, alive
 
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     return tmp_path / "script.py"
-
-
-async def test_interrupt_lets_the_script_tidy_up(script: Path, runner: Runner) -> None:
-    """SIGINT goes to the script: `finally:` and `atexit` run."""
-    script.write_text(
-        "import atexit, time\natexit.register(print, 'atexit')\nprint('up', flush=True)\n"
-        "try:\n    time.sleep(1000)\nfinally:\n    print('finally')\n"
-    )
-    process, heard = runner.launch(script)
-    await heard.until_printed(b"up\n")
-    process.send(Sign.INTERRUPT)
-    await heard.until("has_exited")
-    assert heard.reason == "SIGINT"
-    assert heard.text.index(b"finally") < heard.text.index(b"atexit")
 
 
 async def test_interrupt_reaches_a_script_behind_a_wrapper(script: Path, runner: Runner) -> None:
@@ -74,19 +51,6 @@ async def test_terminate_reaches_the_children(script: Path, runner: Runner) -> N
     await heard.until("is_cleared")
     assert (heard.reason, heard.survivors) == ("SIGTERM", 0)
     assert not alive(int(heard.text))
-
-
-async def test_kill_reaches_daemons(script: Path, runner: Runner) -> None:
-    """A daemon in a session of its own, with no parent left, is found and killed."""
-    script.write_text(DAEMON + "time.sleep(1000)\n")
-    process, heard = runner.launch(script)
-    await heard.until_printed(b"\n")
-    daemon = int(heard.text.split()[1])
-    assert daemon in process.tree()
-    process.send(Sign.KILL)
-    await heard.until("is_cleared")
-    assert not alive(daemon)
-    assert heard.reason == "SIGKILL (did not stop)"
 
 
 async def test_a_daemon_that_hides(script: Path, runner: Runner) -> None:
@@ -157,17 +121,6 @@ while time.monotonic() < end:
     assert process.tree() == {}
 
 
-async def test_survivors_do_not_hold_the_end(script: Path, runner: Runner) -> None:
-    """The end is told with the daemon alive and holding the pipe; `cleared` when it is gone."""
-    script.write_text(DAEMON + "print('end')\nraise SystemExit(5)\n")
-    process, heard = runner.launch(script)
-    await heard.until("has_exited")
-    assert (heard.code, heard.survivors, heard.is_cleared) == (5, 1, False)
-    assert b"end" in heard.text
-    process.send(Sign.TERMINATE)
-    await heard.until("is_cleared")
-
-
 async def test_helpers_that_end_by_themselves_are_no_survivors(
     script: Path, runner: Runner
 ) -> None:
@@ -175,34 +128,6 @@ async def test_helpers_that_end_by_themselves_are_no_survivors(
     script.write_text("import subprocess\nsubprocess.Popen(['sleep', '0.05'])\n")
     heard = await runner.run(script)
     assert (heard.code, heard.survivors) == (0, 0)
-
-
-async def test_all_output_comes_before_the_end(script: Path, runner: Runner) -> None:
-    """What the script wrote before it died is complete when its end is told, however much."""
-    size = 3 * CHUNK + 17
-    script.write_text(f"import os\nos.write(1, b'x' * {size}) == {size} or 1/0\nos._exit(9)\n")
-    heard = await runner.run(script)
-    assert (heard.code, len(heard.text)) == (9, size)
-
-
-async def test_output_waits_while_the_reader_is_behind(script: Path, runner: Runner) -> None:
-    """While the log is behind nothing is read, and nothing is lost by it."""
-    script.write_text("print('first', flush=True)\ninput()\n")
-    _, heard = runner.launch(script)
-    heard.behind = True
-    await heard.until("has_exited")  # what is there is taken at the end, all the same
-    assert heard.text.startswith(b"first\n")
-
-
-async def test_nothing_is_left_open(script: Path, runner: Runner) -> None:
-    """After many runs there are no more descriptors, and no zombies."""
-    script.write_text("print('x')\n")
-    await runner.run(script)
-    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - of this moment
-    for _ in range(20):
-        await runner.run(script)
-    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
-    assert psutil.Process().children() == []
 
 
 async def test_a_forger_is_no_script(script: Path, runner: Runner) -> None:

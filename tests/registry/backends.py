@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.rig.mariadb import MariaDb
+from benchmarks.rig.where import native
 
 Rows = list[tuple[Any, ...]]
 
@@ -40,7 +41,7 @@ class SqliteBackend:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: sqlite3.Connection | None = None
-        self.url = f"sqlite:///{path}"
+        self.url = f"sqlite:///{native(path)}"
 
     def sql(self, statement: str, *values: Any) -> Rows:
         with closing(sqlite3.connect(self.path)) as connection, connection:

@@ -13,6 +13,7 @@ import pytest
 from benchmarks.rig.ca import ECA_NORMAL, STRING, Client
 from benchmarks.rig.iocs import FOREVER, Ioc, until
 from benchmarks.rig.mariadb import PASSWORD
+from benchmarks.rig.where import native
 from tests.registry.backends import Backend, MySqlBackend, SqliteBackend
 
 P = "TE:BGRSCRPT_01:"
@@ -130,7 +131,8 @@ def test_two_instances_of_one_name(tmp_path: Path, sqlite: SqliteBackend) -> Non
         instrument = Instrument(tmp_path, sqlite, stack)
         config = tmp_path / "ioc.toml"
         config.write_text("".join(
-            f"[instance.BGRSCRPT_0{number}]\nscript = '{instrument.script}'\n" for number in (1, 2)
+            f"[instance.BGRSCRPT_0{number}]\nscript = '{native(instrument.script)}'\n"
+            for number in (1, 2)
         ))  # fmt: skip
         url = ("--registry", sqlite.url)
         ioc = stack.enter_context(Ioc(tmp_path, "--config", config, "--prefix", "TE:", *url))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
 from bgrscrpt_ioc.cli import notices as cli
 from bgrscrpt_ioc.config.errors import ConfigError
 from bgrscrpt_ioc.config.load import load
+from bgrscrpt_ioc.config.paths import command
 from bgrscrpt_ioc.host.contract import COOKIE
 from bgrscrpt_ioc.notify import webhook
 from bgrscrpt_ioc.script.notices import COMMANDS, Notice, event_of
@@ -91,6 +92,22 @@ def test_settings(tmp_path: Path) -> None:
     assert {key for keys in COMMANDS.values() for key in keys} == {
         "on_failure", "on_gave_up", "on_hung", "on_recovery"
     }  # fmt: skip
+
+
+def test_commands_of_windows() -> None:
+    r"""On Windows a command may have paths with \, UNC names too; elsewhere a \ escapes."""
+    base = PureWindowsPath("D:/settings")
+    for program, found in {
+        r"C:\tools\tell.exe": r"C:\tools\tell.exe",
+        r"\\server\tools\tell.exe": r"\\server\tools\tell.exe",
+        r"tools\tell.bat": r"D:\settings\tools\tell.bat",
+        r"'C:\my tools\tell.exe'": r"C:\my tools\tell.exe",
+        "tell": "tell",
+    }.items():
+        written = rf"{program} --to 'a b' \\server\list"
+        assert command(written, base) == [found, "--to", "a b", r"\\server\list"]
+    assert command([r"tools\tell.bat"], base) == [r"D:\settings\tools\tell.bat"]
+    assert command(r"tell a\ b", PurePosixPath("/settings")) == ["tell", "a b"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Runs a program as procServ runs one: in a job of its own, with a console that nobody sees.
+"""Runs a program on Windows as procServ does: in a job of its own, with a console that nobody sees.
 
-Runs on Windows: `python console.py [--detached] PROGRAM ARGUMENTS`. A line on its stdin presses ^C
-at the console. (Wine 8 passes no ^Break on.) It ends with the program, and whoever ends it ends the
-program. `--detached`: the program has no console, as a service has none.
+`python console.py [--detached] PROGRAM ARGUMENTS`. Each line on stdin presses ^C at the console.
+(Wine 8 does not pass on ^Break.) `console.py` ends when the program ends, and if `console.py` is
+killed, the program ends too. With `--detached` the program has no console, as a service has none.
 """
 
 import ctypes
@@ -23,14 +23,14 @@ def press(pid: int) -> None:
     kernel.FreeConsole()
     if not kernel.AttachConsole(pid):
         raise OSError(ctypes.get_last_error(), "no console")
-    kernel.SetConsoleCtrlHandler(None, True)  # not for us
+    kernel.SetConsoleCtrlHandler(None, True)  # this process ignores it
     kernel.GenerateConsoleCtrlEvent(CTRL_C, 0)
     # Wine's server crashes if the job of a console's host is closed by the last one at the console.
     kernel.FreeConsole()
 
 
 def listen(pid: int) -> None:
-    """Press ^C for each line."""
+    """Press ^C for each line on stdin."""
     for _ in sys.stdin:
         press(pid)
 

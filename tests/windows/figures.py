@@ -1,4 +1,4 @@
-"""Measures an IOC under Wine and one on Linux, both by libca of this host.
+"""Measures an IOC under Wine and an IOC on Linux, with one client on this host, over libca.
 
 `python -m tests.windows.figures .venv/windows` writes the table of docs/explanations/windows.md.
 Both are measured in the same minutes, because only figures of the same hour compare: Wine's server
@@ -33,7 +33,7 @@ IDLE = 10.0  # s
 
 
 def seconds(act: Callable[[], object]) -> float:
-    """Return how long it takes."""
+    """Return the seconds that a call takes."""
     begun = time.monotonic()
     act()
     return time.monotonic() - begun
@@ -57,7 +57,7 @@ def spent(directory: Path) -> float:
 
 
 def measure(bench: Bench) -> dict[str, float]:
-    """Return all figures of one IOC."""
+    """Return the figures of one IOC, by name."""
     begun = time.monotonic()
     client = bench.run(FOREVER, "--no-echo")
     client.connect(P + "STATUS")
@@ -89,7 +89,7 @@ def measure(bench: Bench) -> dict[str, float]:
 
 
 def one() -> None:
-    """Measure the IOC of this environment, and print its figures."""
+    """Measure the IOC that the environment asks for, and print the figures as JSON."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         if where.WINDOWS:
             where.census()  # else Wine itself may end, and start anew, between two programs
@@ -98,7 +98,7 @@ def one() -> None:
 
 
 def both(windows: str) -> None:
-    """Measure both, and write the page."""
+    """Measure both IOCs, print the table, and write it into the page."""
     command = [sys.executable, "-m", "tests.windows.figures", ONE]
     found: list[dict[str, float]] = []
     for environ in ({"BGRSCRPT_TEST_WINDOWS": windows}, {}):

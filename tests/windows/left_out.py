@@ -1,9 +1,13 @@
 """Tests that are not run under Wine, each with the fact that is in the way.
 
-`SAME` and `SAME_ACROSS` are the tests that could run there, but tell nothing there that they do not
-tell on Linux. The rule: all that the test uses of the package is Python without host/ and child/
-(`PURE`, which tests/unit/test_house.py holds these files to), the test reads files of the source
-only (`SOURCE`), or tests that are run there show the same of the system (`ANOTHER` and the like).
+`INSIDE` and `ACROSS` are the tests that cannot be run there. `SAME` and `SAME_ACROSS` are those
+that could, but tell nothing there that they do not tell on Linux, or little for their time:
+
+- `PURE`: the test uses Python without host/ and child/ only; tests/unit/test_house.py checks that.
+- `MEMORY`: the test works in memory only, with a clock of its own.
+- `SOURCE`: the test reads files of the source only.
+- The others: tests that are run there show the same of the system.
+
 `make test-windows WINDOWS=all` runs these tests too.
 """
 
@@ -115,10 +119,10 @@ INSIDE: Mapping[str, str] = {
     "tests/process/test_logfile_troubles.py": "the test fills a file system of its own",
     "tests/process/test_faults.py::test_a_fault_of_ours": ENVIRONMENT,
     "tests/process/test_hold.py": HELD,
-    "tests/process/test_genie.py": "genie_python has no packages for this Python of Windows",
+    "tests/process/test_genie.py": "tests of scripts with genie_python on Windows run across",
     "tests/process/test_guardian.py": NOT_THERE,
     "tests/process/test_leftovers.py": NOT_THERE,
-    "tests/process/test_process.py": SIGNALS,  # tests/windows/inside/test_runs.py is of the same
+    "tests/process/test_process.py": SIGNALS,  # test_everywhere.py is of both systems
     "tests/process/test_path_map.py": REFUSED,
     "tests/process/test_loops.py": NOT_THERE,
     "tests/process/test_hung_files.py": "the test's disk that hangs is one of Linux",
@@ -147,8 +151,11 @@ INSIDE: Mapping[str, str] = {
 }
 
 PURE = "pure logic: neither host/ nor child/ has a part in it"
+MEMORY = (
+    "the test takes seconds, and gives its own clock and texts: nothing of the system has a part"
+)
 SOURCE = "the test reads the source, which is the same everywhere"
-ANOTHER = "test_exits.py and test_runs.py show the same of chosen scripts, in a fifth of the time"
+ANOTHER = "test_exits.py and test_everywhere.py show the same of chosen scripts, in a fifth of it"
 
 SAME: Mapping[str, str] = {
     "tests/unit/test_alarmtree.py": PURE,
@@ -163,6 +170,11 @@ SAME: Mapping[str, str] = {
     "tests/unit/test_putlines.py": PURE,
     "tests/unit/test_screen.py": PURE,
     "tests/unit/test_story.py": PURE,
+    "tests/unit/test_child_json.py::test_what_is_written_reads_the_same": MEMORY,
+    "tests/unit/test_child_outbox.py::test_a_long_array_is_sent_less_often": MEMORY,
+    "tests/unit/test_script_pvs.py::TestInterleavings": MEMORY,
+    "tests/unit/test_settling.py": MEMORY,
+    "tests/unit/test_stacks_text.py": MEMORY,
     "tests/unit/test_descriptions.py": SOURCE,
     "tests/unit/test_generated.py": SOURCE,
     "tests/unit/test_prose.py": SOURCE,
@@ -188,7 +200,22 @@ ACROSS: Mapping[str, str] = {
     "tests/ioc/test_notify.py::test_a_trial": SHELL,
 }
 
+STARTS = (
+    "an IOC takes seconds to start under Wine, and another test that is run there shows the same"
+)
+REGISTRY = "the writer is Python, as on Linux; test_an_outage_holds_up_nobody is run with MariaDB"
+
 SAME_ACROSS: Mapping[str, str] = {
+    "tests/ioc/test_ioc.py::test_names_of_procserv_control": STARTS,
+    "tests/ioc/test_ioc.py::test_registration_reaches_the_registry": STARTS,
+    "tests/ioc/test_ioc.py::test_start_completes_when_running": STARTS,
+    "tests/ioc/test_past.py": "30 starts of Wine's Python; test_history.py is of the file",
+    "tests/registry/test_end_to_end.py::test_a_wrong_password": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_pvs_that": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_rows": REGISTRY,
+    "tests/registry/test_end_to_end.py::test_two": REGISTRY,
+    "tests/windows/across/test_across.py::test_a_put_with_callback_fails": STARTS,
+    "tests/windows/across/test_share.py::test_all_of_it_on_a_share[command line]": STARTS,
     "tests/ioc/test_notify.py": (
         "test_announcer.py shows that commands run there; what they send is Python's, as on Linux"
     ),

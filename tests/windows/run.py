@@ -1,7 +1,7 @@
-"""Runs pytest on Windows, in the environment that `assemble` made: run.py DIRECTORY ARGUMENTS.
+"""Runs pytest under Wine, with the Python that `assemble` made: run.py DIRECTORY ARGUMENTS.
 
-Wine 8 hands on only pipes, and its server keeps them open after the end of a program: so the output
-is copied until the program has ended, not until the pipe has.
+Wine 8 passes only pipes to a program, and Wine's server keeps a pipe open after the program has
+ended. So run.py copies the output until the program has ended, not until the end of the pipe.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LATE = 0.2  # s for what is still in the pipe
 
 
 def main(directory: Path, *arguments: str) -> int:
-    """Run it; return its exit code."""
+    """Run pytest with these arguments; return its exit code."""
     command = [
         directory.absolute() / "python",
         "-u",

@@ -1,4 +1,4 @@
-"""The IOC on Windows, under Wine, driven by libca of this host; `make test-windows` sets all up."""
+"""What tests of an IOC under Wine share. Their clients are on this host."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ finally:
 
 
 def scripts(directory: Path) -> list[int]:
-    """Return the processes (of this host) that run scripts and have been started in a directory."""
+    """Return the pids on this host of the scripts that were started in a directory."""
     found: list[int] = []
     for process in Path("/proc").iterdir():
         try:
@@ -60,28 +60,28 @@ class Bench:
         self.stack = stack
 
     def start(self, *arguments: str | Path, **more: Any) -> Ioc:
-        """Start an IOC."""
+        """Start an IOC, and wait until it serves."""
         return self.stack.enter_context(Ioc(self.directory, *arguments, **more)).ready()
 
     def run(self, text: str = FOREVER, *options: str, **more: Any) -> Client:
-        """Start the IOC with this script, stopped, and a client of it."""
+        """Start the IOC with a stopped script, and a client of the IOC."""
         self.script.write_text(text, encoding="utf-8")
         given = ["--prefix", "TE:", "--at-start", "stop", "--backoff", "0.05", *options]
         self.ioc = self.start(self.script, *given, **more)
         return self.client_of(self.ioc)
 
     def client_of(self, ioc: Ioc) -> Client:
-        """Start a client."""
+        """Start a client of an IOC."""
         return self.stack.enter_context(Client(ioc.port))
 
     def until(self, client: Client, name: str, good: Callable[[str], Any]) -> str:
-        """Wait until a text PV is as wanted."""
+        """Wait until the text of a PV is as wanted; return the text."""
         return until(lambda: good(text := client.text(P + name)) and text)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """A bench that leaves nothing behind."""
+    """A bench; at its end all that it has started is ended."""
     directory = tmp_path / "an instrument"
     directory.mkdir()
     with ExitStack() as stack:

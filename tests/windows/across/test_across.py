@@ -1,4 +1,4 @@
-"""End to end: libca of this host drives the IOC on Windows, with real scripts."""
+"""An IOC under Wine with real scripts, as a client on this host sees it over libca."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.windows.across.conftest import FOREVER, Bench, P, command, scripts
 
 
 def test_the_life_of_a_script(bench: Bench) -> None:
-    """START, CHECK, RESTART and STOP complete when done; the stop runs `finally:`."""
+    """START, CHECK, RESTART and STOP complete when they are done; STOP runs `finally:`."""
     client = bench.run("print('\u00e9\u4e2d')\n" + FOREVER)
     assert client.get(P + "STATUS", STRING) == "Stopped"
     assert client.put_callback(P + "START") == ECA_NORMAL
@@ -42,7 +42,7 @@ def test_the_life_of_a_script(bench: Bench) -> None:
 
 
 def test_a_stubborn_tree_is_killed(bench: Bench) -> None:
-    """What does not stop is ended after `stop_timeout`, and all that it has started with it."""
+    """A script that does not stop is killed after `stop_timeout`, with all that it has started."""
     client = bench.run(
         "import signal, subprocess, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -60,7 +60,7 @@ def test_a_stubborn_tree_is_killed(bench: Bench) -> None:
 
 
 def test_a_crash(bench: Bench) -> None:
-    """A crash is told by the name of its status, and TRACEBACK has faulthandler's words."""
+    """EXITREASON of a crash is the name of the NTSTATUS, and TRACEBACK has faulthandler's text."""
     client = bench.run("import faulthandler\nfaulthandler._read_null()\n", "--restart", "never")
     client.put_callback(P + "START")
     until(lambda: client.get(P + "STATUS", STRING) == "Failed")
@@ -71,7 +71,7 @@ def test_a_crash(bench: Bench) -> None:
 
 
 def test_the_ioc_ends_orderly_by_a_key(bench: Bench) -> None:
-    """^C stops the script, whose `finally:` runs, tells the registry, and ends with 0."""
+    """After ^C the script runs `finally:`, the registry says stopped, and the IOC ends with 0."""
     script = (
         "from server_common.helpers import register_ioc_start\n"
         "register_ioc_start('BGRSCRPT_01', {'TE:X': {'type': 'ai', 'description': 'an X'}})\n"
@@ -91,7 +91,7 @@ def test_the_ioc_ends_orderly_by_a_key(bench: Bench) -> None:
 
 
 def test_nothing_survives_a_killed_ioc(bench: Bench) -> None:
-    """With the IOC its scripts end, however it ends; the next IOC serves and runs one copy."""
+    """When the IOC is killed, its scripts end; the next IOC serves, and runs one copy."""
     client = bench.run()
     client.put_callback(P + "START")
     assert len(scripts(bench.directory)) == 1
@@ -104,7 +104,7 @@ def test_nothing_survives_a_killed_ioc(bench: Bench) -> None:
 
 
 def test_an_instance_is_served_once(bench: Bench, tmp_path: Path) -> None:
-    """A second IOC of the same name is refused; one of another name takes a free TCP port."""
+    """A second IOC of one name is refused; an IOC of another name takes a free TCP port."""
     bench.run()
     second = [native(bench.script), "--prefix", "TE:", "--force"]
     told = command(bench.ioc.port, "run", *second, "--state-dir", native(tmp_path / "other"))
@@ -117,7 +117,7 @@ def test_an_instance_is_served_once(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_the_way_of_isis(bench: Bench) -> None:
-    r"""Nothing but the environment, paths under C:\Instrument, the documentation's script."""
+    r"""ISIS's way: settings by the environment, paths in C:\Instrument, the documented script."""
     root = DRIVE / "Instrument"
     shutil.rmtree(root, ignore_errors=True)
     for name in ("scripts", "Var", "Apps/EPICS/ISIS/inst_servers/master"):
@@ -154,7 +154,7 @@ def test_the_way_of_isis(bench: Bench) -> None:
 
 
 def test_the_command_line(bench: Bench) -> None:
-    """`status`, `stop` and `log` work on Windows, and print UTF-8 into a pipe."""
+    """`status`, `stop` and `log` work on Windows, and print UTF-8 to a pipe."""
     client = bench.run("print('\u4e2d')\n" + FOREVER)
     client.put_callback(P + "START")
     told = command(bench.ioc.port, "status", "--prefix", "TE:")
@@ -168,7 +168,7 @@ def test_the_command_line(bench: Bench) -> None:
 
 
 def test_settings_that_mean_nothing_are_refused(bench: Bench) -> None:
-    """Keys that Windows has no means for are named, with what to do."""
+    """`check` names settings that do not work on Windows, and says what to do."""
     config = bench.directory / "ioc.toml"
     config.write_text(
         "cgroup = '/sys/fs/cgroup/x'\n[instance.BGRSCRPT_01]\nscript = 'a.py'\n"
@@ -180,14 +180,14 @@ def test_settings_that_mean_nothing_are_refused(bench: Bench) -> None:
 
 
 def test_a_put_with_callback_fails_where_the_script_does(bench: Bench) -> None:
-    """START of a script that cannot begin fails, and says why."""
+    """START of a script that does not compile fails, and ERROR says why."""
     client = bench.run("x = = 1\n", "--restart", "never")
     assert client.put_callback(P + "START") == ECA_PUTFAIL
     assert "SyntaxError: invalid syntax (my script.py:1)" in client.text(P + "ERROR")
 
 
 def test_an_edit_while_it_runs(bench: Bench) -> None:
-    """The script's file can be replaced while it runs, and SCRIPT:CHANGED says so."""
+    """An editor can replace the file of a running script; SCRIPT:CHANGED then says so."""
     client = bench.run()
     client.put_callback(P + "START")
     new = bench.script.with_suffix(".new")
@@ -201,7 +201,7 @@ def test_an_edit_while_it_runs(bench: Bench) -> None:
 
 
 def test_stacks_of_a_running_script(bench: Bench) -> None:
-    """STACK puts into STACK:TEXT where the script is, without our frames and carriage returns."""
+    """STACK:TEXT shows where the script is, without frames of the IOC and carriage returns."""
     client = bench.run()
     client.put_callback(P + "START")
     bench.until(client, "LOG", bool)
@@ -213,7 +213,7 @@ def test_stacks_of_a_running_script(bench: Bench) -> None:
 
 
 def test_without_a_console(bench: Bench) -> None:
-    """As a service the IOC has no console: it runs scripts, and nothing survives its kill."""
+    """An IOC without a console, as a service is, runs scripts; none survives its kill."""
     bench.script.write_text(FOREVER)
     run = ["run", native(bench.script), "--prefix", "TE:", "--state-dir", "state"]
     command = [PYTHON, str(CONSOLE), "--detached", PROGRAM, *COMMAND[1:], *run]
@@ -251,5 +251,5 @@ def test_the_web_page(bench: Bench) -> None:
 
 
 def test_a_little_chaos() -> None:
-    """Commands, kills, edits and ends of the IOC at random: no orphan, and no second copy."""
+    """Commands, kills, edits and ends of the IOC at random leave no orphan and no second copy."""
     assert sum(chaos.run(15, seed=1).values()) == 15

@@ -1,4 +1,7 @@
-"""What other rooms ask of Windows: files, locks, names, sockets, access control lists."""
+"""The room host/windows: files, locks, names, sockets, the end of a session, access control lists.
+
+Runs on Windows. Each test calls what other rooms of the package call.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +46,12 @@ KEY = f"{os.getpid()}/TE:BGRSCRPT_01"
     ],
 )
 def test_how_a_process_ended(status: int, told: tuple[int, str]) -> None:
-    """An exit code is a name and a signed number, which fits the PV."""
+    """`describe_exit` gives an exit code as a name and as a signed number that fits the PV."""
     assert describe_exit(status) == told
 
 
 def test_a_file_is_replaced_while_it_is_open(tmp_path: Path) -> None:
-    """Whoever has the old file open for a moment, without sharing it, is waited for."""
+    """`replace_file` waits while another program has the old file open without sharing it."""
     path = tmp_path / "kept.json"
     path.write_bytes(b"old\n")
     reader = path.open("rb")  # Python's own open does not share a file
@@ -59,7 +62,7 @@ def test_a_file_is_replaced_while_it_is_open(tmp_path: Path) -> None:
 
 
 def test_a_file_that_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a second the failure is told, and the old file is as it was."""
+    """`replace_file` fails after a second if the old file stays open; the old file is unchanged."""
     monkeypatch.setattr(disk, "PATIENCE", 0.05)
     path = tmp_path / "kept.json"
     path.write_bytes(b"old")
@@ -69,7 +72,7 @@ def test_a_file_that_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_file_that_is_read_can_be_replaced(tmp_path: Path) -> None:
-    """An editor may rename a file over the one that we read."""
+    """An editor can rename a file over a file that the IOC reads."""
     path, new = tmp_path / "script.py", tmp_path / "new.py"
     path.write_bytes(b"old")
     new.write_bytes(b"new")
@@ -84,7 +87,7 @@ def test_a_file_that_is_read_can_be_replaced(tmp_path: Path) -> None:
 
 
 def test_a_log_file_is_renamed_and_deleted_while_it_is_open(tmp_path: Path) -> None:
-    """Who rotates logs may rename them, and a new file follows; who cleans up may delete them."""
+    """Other programs can rename and delete a log file; the IOC then writes a new file."""
     writer = Writer("log")
     log = LogFile(tmp_path, "X", writer, patience=0)
     line = Block(b"line\n", 1)
@@ -104,7 +107,7 @@ def test_a_log_file_is_renamed_and_deleted_while_it_is_open(tmp_path: Path) -> N
 
 
 def test_the_last_line_of_an_old_log_is_completed(tmp_path: Path) -> None:
-    """Lines that follow a torn one begin a new line; newlines stay newlines."""
+    """After a line that was cut off, the next line begins anew; a newline stays one byte."""
     path = tmp_path / "X.log"
     path.write_bytes(b"torn")
     descriptor = system.open_to_append(path, 0o640)
@@ -116,13 +119,13 @@ def test_the_last_line_of_an_old_log_is_completed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["NUL", "."])
 def test_what_is_no_file_is_no_log(tmp_path: Path, name: str) -> None:
-    """A device or a directory in the place of a log is refused."""
+    """The IOC refuses a device or a directory in the place of a log file."""
     with pytest.raises(OSError, match=r"."):
         system.open_to_append(tmp_path / name if name == "." else Path(name), 0o640)
 
 
 def test_an_instance_is_held_once(tmp_path: Path) -> None:
-    """By its name on this host, in every session, and by its lock; both end with the process."""
+    """The name of an instance and its lock hold in every session, and end with the process."""
     first, second = Hold(), Hold()
     first.take(KEY, tmp_path / "a.lock")
     try:
@@ -141,7 +144,7 @@ def test_an_instance_is_held_once(tmp_path: Path) -> None:
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
-    """However the holder of an instance ends, the next one gets it."""
+    """The next IOC gets the lock however the holder of the lock has ended."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom bgrscrpt_ioc.host.hold import Hold\n"
         "hold = Hold()\nhold.take(sys.argv[1], Path(sys.argv[2]))\nprint('held', flush=True)\n"
@@ -165,7 +168,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
 
 
 def test_a_port_is_for_one_server() -> None:
-    """A port that another server listens at is not shared, whatever that one allows."""
+    """The IOC does not share a port with another server, even if that server allows it."""
     theirs = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -177,7 +180,7 @@ def test_a_port_is_for_one_server() -> None:
 
 
 async def test_a_datagram_socket_reads_on_after_an_error() -> None:
-    """An error of one read, as an ICMP message makes it, does not make the socket deaf."""
+    """After a read that an ICMP message has made fail, the socket still receives."""
     loop = asyncio.get_running_loop()
     got: asyncio.Queue[bytes] = asyncio.Queue()
     errors: list[Exception] = []
@@ -219,7 +222,7 @@ async def test_a_datagram_socket_reads_on_after_an_error() -> None:
 async def test_the_last_events_of_a_console(
     monkeypatch: pytest.MonkeyPatch, event: int, is_service: bool, ends: bool
 ) -> None:
-    """A closed console, a logoff and a shutdown end the IOC. Wine sends none: the test calls."""
+    """A closed console, a logoff and a shutdown end the IOC. The test calls the handler itself."""
     handlers: list[Callable[[int], bool]] = []
     monkeypatch.setattr("win32api.SetConsoleCtrlHandler", lambda call, _: handlers.append(call))
     monkeypatch.setattr(signals, "_is_service", lambda: is_service)
@@ -239,7 +242,7 @@ async def test_the_last_events_of_a_console(
 
 @pytest.mark.parametrize("who", ["S-1-1-0", "S-1-5-11", "S-1-5-32-545"])
 def test_who_may_change_a_file(tmp_path: Path, who: str) -> None:
-    """A file that a group of everybody may write to is told, with the program that shows it."""
+    """A file that everybody can write to is reported, with a command that shows the rights."""
     import ntsecuritycon
     import win32security
 
@@ -265,7 +268,7 @@ def test_who_may_change_a_file(tmp_path: Path, who: str) -> None:
 
 
 def _until(condition: object) -> object:
-    """Wait until what a thread does is done."""
+    """Wait until a condition holds that a thread brings about."""
     end = time.monotonic() + DEADLINE
     while not (found := condition()):  # type: ignore[operator]
         assert time.monotonic() < end

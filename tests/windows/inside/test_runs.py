@@ -1,4 +1,7 @@
-"""A run's processes on Windows: its job, its pipes, how it is asked to stop, how it ends."""
+"""A run's processes on Windows: the job that holds them, their ends, messages, stacks and puts.
+
+tests/process/test_everywhere.py has what is the same on every system.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,12 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from bgrscrpt_ioc.host import system
 from bgrscrpt_ioc.lifecycle.events import Sign
 from bgrscrpt_ioc.process.messages import Alive, Said
-from tests.process.scripts import DEADLINE, Heard, Runner, alive
-
-CHUNK = 1 << 18
-CHILD = "import os, time; print('child', os.getpid(), flush=True); time.sleep(1000)"
-# A child that has no console and no group in common with the script.
-DETACHED = f"""
-import subprocess, sys, time
-flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-command = [sys.executable, "-c", {CHILD!r}]
-child = subprocess.Popen(command, stdout=sys.stdout, creationflags=flags)
-"""
-
-
-def child_of(heard: Heard) -> int:
-    """Return the pid that the detached child has printed."""
-    return int(heard.text.partition(b"child ")[2].split()[0])
+from tests.process.scripts import DAEMON, DEADLINE, Heard, Runner, alive
 
 
 @pytest.fixture
@@ -39,49 +26,8 @@ def script(tmp_path: Path) -> Path:
     return tmp_path / "script.py"
 
 
-async def test_interrupt_wakes_a_sleeping_script(script: Path, runner: Runner) -> None:
-    """A stop comes through out of `time.sleep`; `finally:` and `atexit` run."""
-    script.write_text(
-        "import atexit, time\natexit.register(print, 'atexit')\nprint('up', flush=True)\n"
-        "try:\n    time.sleep(1000)\nfinally:\n    print('finally')\n"
-    )
-    process, heard = runner.launch(script)
-    await heard.until_printed(b"up\n")
-    process.send(Sign.INTERRUPT)
-    await heard.until("has_exited")
-    assert (heard.code, heard.reason) == (-2, "SIGINT")
-    assert heard.text.index(b"finally\n") < heard.text.index(b"atexit\n")
-
-
-async def test_a_script_can_handle_the_interrupt(script: Path, runner: Runner) -> None:
-    """A handler of SIGINT is called, as often as the script is asked."""
-    script.write_text(
-        "import signal, time\nsignal.signal(signal.SIGINT, lambda *_: print('asked', flush=True))\n"
-        "print('up', flush=True)\nwhile True: time.sleep(1000)\n"
-    )
-    process, heard = runner.launch(script)
-    await heard.until_printed(b"up\n")
-    process.send(Sign.INTERRUPT)
-    await heard.until_printed(b"asked\n")
-    process.send(Sign.INTERRUPT)
-    await heard.until_printed(b"asked\nasked\n")
-
-
-async def test_kill_reaches_what_is_detached(script: Path, runner: Runner) -> None:
-    """A detached grandchild is of the run, and is killed with it."""
-    script.write_text(DETACHED + "time.sleep(1000)\n")
-    process, heard = runner.launch(script)
-    await heard.until_printed(b"\n")
-    child = child_of(heard)
-    assert process.tree().keys() == {process.pid, child}  # and no console
-    process.send(Sign.KILL)
-    await heard.until("is_cleared")
-    assert (heard.code, heard.reason) == (-9, "SIGKILL (did not stop)")
-    assert not alive(child)
-
-
 async def test_terminate_ends_what_does_not_listen(script: Path, runner: Runner) -> None:
-    """Between asking and killing Windows has nothing: to terminate is to kill."""
+    """TERMINATE kills, because Windows has nothing between asking and killing."""
     script.write_text(
         "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "print('up', flush=True)\ntime.sleep(1000)\n"
@@ -95,7 +41,7 @@ async def test_terminate_ends_what_does_not_listen(script: Path, runner: Runner)
 
 
 async def test_no_way_out_of_the_job(script: Path, runner: Runner) -> None:
-    """A child that is to break away from the job is refused."""
+    """Windows refuses to start a child that is to leave the job."""
     script.write_text(
         "import subprocess, sys\ntry:\n    subprocess.Popen([sys.executable, '-c', ''],"
         " creationflags=subprocess.CREATE_BREAKAWAY_FROM_JOB)\n"
@@ -105,20 +51,8 @@ async def test_no_way_out_of_the_job(script: Path, runner: Runner) -> None:
     assert heard.text == b"refused 5\n"
 
 
-async def test_survivors_do_not_hold_the_end(script: Path, runner: Runner) -> None:
-    """The end is told with a child alive that holds the pipe; `cleared` when it is gone."""
-    script.write_text(DETACHED + "print('end')\nraise SystemExit(5)\n")
-    process, heard = runner.launch(script)
-    await heard.until_printed(b"child")
-    await heard.until("has_exited")
-    assert (heard.code, heard.survivors, heard.is_cleared) == (5, 1, False)
-    assert b"end\n" in heard.text
-    process.send(Sign.KILL)
-    await heard.until("is_cleared")
-
-
 async def test_a_crash_is_told_by_the_name_of_its_status(script: Path, runner: Runner) -> None:
-    """The reason is NTSTATUS' name, the code the signed one; faulthandler says where."""
+    """A crash has the name of its NTSTATUS, a signed exit code, and faulthandler's text."""
     script.write_text("import faulthandler\nfaulthandler._read_null()\n")
     heard = await runner.run(script)
     assert (heard.code, heard.reason) == (0xC0000005 - (1 << 32), "ACCESS_VIOLATION")
@@ -126,36 +60,8 @@ async def test_a_crash_is_told_by_the_name_of_its_status(script: Path, runner: R
     assert b'script.py", line 2 in <module>' in heard.text
 
 
-async def test_all_output_comes_before_the_end(script: Path, runner: Runner) -> None:
-    """What the script wrote before it died is complete when its end is told, however much."""
-    size = 3 * CHUNK + 17
-    script.write_text(f"import os\nn = {size}\nwhile n: n -= os.write(1, b'x' * n)\nos._exit(9)\n")
-    heard = await runner.run(script)
-    assert (heard.code, len(heard.text)) == (9, size)
-
-
-async def test_output_waits_while_the_reader_is_behind(script: Path, runner: Runner) -> None:
-    """While the log is behind nothing is given on, and nothing is lost by it."""
-    script.write_text("print('first', flush=True)\n")
-    _, heard = runner.launch(script)
-    heard.behind = True
-    await heard.until("has_exited")
-    assert heard.text == b"first\n"
-
-
-async def test_text_is_utf_8_and_lines_end_with_a_newline(script: Path, runner: Runner) -> None:
-    """What the script and Python children of it print is UTF-8, with LF where the script's is."""
-    script.write_text(
-        "import subprocess, sys\nprint('\\u00e9\\u4e2d')\nprint(sys.stdin.read() == '')\n"
-        "subprocess.run([sys.executable, '-c', 'print(chr(0x4e2d))'])\n",
-        encoding="utf-8",
-    )
-    heard = await runner.run(script)
-    assert heard.text.decode() == "é中\nTrue\n中\r\n"
-
-
 async def test_children_of_multiprocessing_speak_too(script: Path, runner: Runner) -> None:
-    """A child with an interpreter of its own reaches the script's channel; a pool is ended."""
+    """Children of a multiprocessing pool send messages to the IOC, and the pool ends."""
     script.write_text(
         "import bgrscrpt, multiprocessing\n"
         "def work(n):\n    bgrscrpt.message(f'child {n}')\n    return n\n"
@@ -171,7 +77,7 @@ async def test_children_of_multiprocessing_speak_too(script: Path, runner: Runne
 
 
 async def test_a_flood_of_messages_holds_up_nobody(script: Path, runner: Runner) -> None:
-    """Messages that nobody reads are dropped: the script goes on, and the pipe is never broken."""
+    """Messages that find no room are dropped: the script goes on, and later messages arrive."""
     script.write_text(
         "import bgrscrpt, time\nbegun = time.monotonic()\n"
         "text = bgrscrpt._json(kind='message', text='x' * 900)\n"
@@ -184,33 +90,8 @@ async def test_a_flood_of_messages_holds_up_nobody(script: Path, runner: Runner)
     assert heard.messages[-1] == Alive(7)
 
 
-async def test_a_stop_while_it_waits_for_its_turn(script: Path, runner: Runner) -> None:
-    """An interpreter in standby runs the script when it is told, and obeys from then on."""
-    script.write_text("import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
-    process, waiting = runner.launch(script, mode="standby")
-    heard = Heard()
-    process.go(heard)
-    await heard.until_printed(b"up\n")
-    process.send(Sign.INTERRUPT)
-    await heard.until("is_cleared")
-    assert heard.reason == "SIGINT"
-    waiting.is_cleared = True  # what it waited for has become the run
-
-
-async def test_nothing_is_left_open(script: Path, runner: Runner) -> None:
-    """After many runs there are no more handles."""
-    script.write_text("print('x')\n")
-    own = psutil.Process()
-    for _ in range(3):
-        await runner.run(script)
-    handles = own.num_handles()
-    for _ in range(10):
-        await runner.run(script)
-    assert own.num_handles() <= handles + 3  # threads that end a little later
-
-
 def test_no_process_survives_who_launched_it(tmp_path: Path) -> None:
-    """Whoever has the job and is killed takes all of it along, detached children too."""
+    """If the process that holds the job is killed, all of the run ends, detached children too."""
     owner = tmp_path / "owner.py"
     owner.write_text(
         "import asyncio, os, sys\nfrom pathlib import Path\n"
@@ -222,7 +103,7 @@ def test_no_process_survives_who_launched_it(tmp_path: Path) -> None:
         "asyncio.run(main())\n"
     )
     script = tmp_path / "script.py"
-    script.write_text(DETACHED + "time.sleep(1000)\n")
+    script.write_text(DAEMON + "time.sleep(1000)\n")
     told = subprocess.run(
         [sys.executable, str(owner), str(script)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
@@ -240,7 +121,7 @@ def test_no_process_survives_who_launched_it(tmp_path: Path) -> None:
 
 
 async def test_stacks_of_a_sleeping_script(script: Path, runner: Runner) -> None:
-    """A thread of the script writes the stacks of all threads when it is asked."""
+    """A sleeping script answers a request for the stacks of its threads."""
     script.write_text("import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
     process, heard = runner.launch(script)
     await heard.until_printed(b"up\n")
@@ -250,7 +131,7 @@ async def test_stacks_of_a_sleeping_script(script: Path, runner: Runner) -> None
 
 
 async def test_a_put_to_a_pv_of_the_script(script: Path, runner: Runner) -> None:
-    """A command of any kind comes through, longer than the pipe too; kept values come first."""
+    """A put that is longer than the pipe's buffer reaches the script, after the kept values."""
     script.write_text(
         "import bgrscrpt, time\n"
         "pv = bgrscrpt.pv('TEXT', [0], writable=True, keep=True, size=100000)\n"
