@@ -43,7 +43,8 @@ def press(pid: int) -> None:
         if each != os.getpid():
             with contextlib.suppress(pywintypes.error):  # it has ended
                 process: Any = win32api.OpenProcess(win32con.PROCESS_ALL_ACCESS, False, each)
-                win32process.CreateRemoteThread(process, None, 0, routine, CTRL_C, 0)
+                begin: Any = win32process.CreateRemoteThread  # whose stub does not know None
+                begin(process, None, 0, routine, CTRL_C, 0)
 
 
 def listen(pid: int) -> None:
