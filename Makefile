@@ -36,7 +36,7 @@ READY = $(VENV)/ready-$(VERSION)
 PLOT = $(VENV)/plot-$(VERSION)
 TOOLS = $(VENV)/tools-$(VERSION)
 
-.PHONY: install develop system wine windows windows-genie genie screens peers run demo lint format type test test-versions inside-windows test-windows chaos cover bench docs all clean
+.PHONY: install develop system wine windows windows-genie genie screens peers run demo lint format type test test-versions inside-windows test-windows chaos chaos-windows cover bench docs all clean
 
 install: $(READY)
 $(READY): pyproject.toml constraints.txt $(SOURCES)
@@ -147,6 +147,9 @@ chaos: $(READY) $(TOOLS) system
 	$(BIN)/python -m tests.faults.chaos $(CHAOS)
 	$(BIN)/python -m tests.ca.recorded $(FUZZ)
 	$(BIN)/python -m tests.ca.acctst
+chaos-windows: $(TOOLS) windows
+	tests/windows/install $(VENV)/windows $(BIN)/python
+	BGRSCRPT_TEST_WINDOWS=$(VENV)/windows $(BIN)/python -m tests.windows.chaos $(CHAOS)
 
 cover: $(TOOLS) system genie
 	BGRSCRPT_TEST_TREE=1 $(BIN)/python -m coverage run -m pytest

@@ -16,7 +16,7 @@ import caproto as ca
 from bgrscrpt_ioc.access.complaints import Complaints, fault
 from bgrscrpt_ioc.config.epicsvars import EpicsVariables
 from bgrscrpt_ioc.host.networks import EVERYWHERE, Address, broadcast_of, broadcasts, listed
-from bgrscrpt_ioc.host.system import datagram_socket, read_on
+from bgrscrpt_ioc.host.system import datagram_socket, go_on
 
 log = logging.getLogger("bgrscrpt_ioc.ca.search")
 
@@ -140,12 +140,13 @@ class Searches(asyncio.DatagramProtocol):
 
     def close(self) -> None:
         """Answer no more searches."""
-        self._transport.close()
+        # `close` would wait until the network takes the answers that wait, which it may never do.
+        self._transport.abort()
 
     def error_received(self, exc: Exception) -> None:
         """Ignore an ICMP error: a client did not wait for its answer."""
         log.debug("datagram: %s", exc)
-        read_on(self._transport)
+        go_on(self._transport)
 
 
 class Beacons:

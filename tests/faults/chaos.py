@@ -32,6 +32,10 @@ IDLE = (State.STOPPED, State.FINISHED, State.BACKOFF, State.FAILED)
 PAUSES = (0.0, 0.05, 0.3)  # s between a fault and the next thing
 SERVING = 30.0  # s for the IOC to serve
 ANSWER = 60.0  # s for a put to complete: it is a hang guard
+# What was born ignoring SIGINT, as what a shell runs in the background, does not end by it.
+ENDS = [signal.SIGTERM]
+if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    ENDS.append(signal.SIGINT)
 SETTINGS = """
 prefix = "{prefix}"
 [defaults]
@@ -111,7 +115,9 @@ class Chaos:
         else:  # both at once are an action of their own
             self._within("guardian", SERVING, lambda: "" if self._guardians() else "no guardian")
         self.ioc.send_signal(number)
-        self.ioc.wait(SERVING)
+        code = self.ioc.wait(SERVING)
+        if number != signal.SIGKILL and code != 0:
+            raise BrokenPromiseError(f"{number.name} ended the IOC with {code}")
         if not guardian_too and self.random.random() < 0.5:
             self._none_left(NAMES, "the IOC's death")
         self.ioc = self._launch()  # else at once: what is left of the old one must not be doubled
@@ -212,6 +218,13 @@ class Chaos:
 
     def ioc_is_terminated(self, _name: str) -> None:
         self._end_ioc(signal.SIGTERM)
+
+    def ioc_is_terminated_amid_commands(self, name: str) -> None:
+        for _ in range(self.random.randint(1, 4)):
+            command = self.random.choice(("START", "STOP", "RESTART", "CHECK"))
+            self.clients[0].begin_put(f"{PREFIX}{name}:{command}", 1)
+        time.sleep(self.random.choice(PAUSES) * self.random.random())  # at any moment of them
+        self._end_ioc(self.random.choice(ENDS))
 
     def ioc_and_guardian_are_killed(self, _name: str) -> None:
         self._end_ioc(signal.SIGKILL, guardian_too=True)
@@ -343,6 +356,7 @@ class Chaos:
     ACTIONS = {  # noqa: RUF012 - a constant: with its weight
         ioc_is_killed: 2,
         ioc_is_terminated: 1,
+        ioc_is_terminated_amid_commands: 2,
         ioc_and_guardian_are_killed: 1,
         ioc_is_frozen: 2,
         guardian_is_signalled: 3,

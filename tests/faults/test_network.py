@@ -434,3 +434,23 @@ async def test_answers_that_wait_are_few() -> None:
     mailbox.waiting = 1 << 20
     found.datagram_received(request, ("10.0.0.1", 9))
     assert mailbox.sent == once > 0
+
+
+async def test_the_end_waits_for_no_answer() -> None:
+    """The IOC ends though the network has not taken the answers to searches, and never will."""
+
+    class Stuck(socket.socket):
+        def sendto(self, *_: object) -> int:
+            raise BlockingIOError
+
+    found = Searches(lambda _: True, 5064, (), Complaints())
+    with Stuck(socket.AF_INET, socket.SOCK_DGRAM) as stuck:
+        stuck.setblocking(False)
+        stuck.bind(("127.0.0.1", 0))
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: found, sock=stuck)
+        found.datagram_received(fuzz.text(fuzz.SEARCH, "X", 1, 1), ("127.0.0.1", 9))
+        assert transport.get_write_buffer_size()  # type: ignore[attr-defined]
+        found.close()
+        async with asyncio.timeout(DEADLINE):
+            await found.closed

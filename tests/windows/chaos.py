@@ -1,7 +1,8 @@
 """Does things to an IOC on Windows at random, and looks for orphans and second copies.
 
-`python -m tests.windows.chaos [ACTIONS] [SEED]`, with BGRSCRPT_TEST_WINDOWS set. The script takes a
-lock that only one process can have: a second copy says so. No process is left after an IOC's end.
+`make chaos-windows CHAOS="[ACTIONS] [SEED]"`. The script takes a lock that only one process can
+have: a second copy says so. No process is left after an IOC's end, and ^C ends it at any moment. If
+it does not, what the IOC has said tells whether it has heard ^C: "ending: stopping all scripts".
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ time.sleep(1000)
 STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + ONLY
 SHORT = ONLY.replace("time.sleep(1000)\n", "time.sleep(0.3)\nraise SystemExit(3)\n")
 BROKEN = "x = = 1\n"
+COMMANDS = ("START", "STOP", "RESTART", "CHECK")
+AT_ONCE = 3  # commands that are carried out when ^C comes, at most
 
 
 class Chaos:
@@ -44,7 +47,8 @@ class Chaos:
         self.random, self.directory = random.Random(seed), directory  # noqa: S311 - a test
         self.script = directory / "script.py"
         self.port = free_port()
-        self.done: Counter[str] = Counter()
+        self.done: list[str] = []
+        self.slowest = 0.0  # s that the IOC took to end after ^C
         self.ioc: Ioc
         self.client: Client
         self.stack = ExitStack()
@@ -78,13 +82,13 @@ class Chaos:
         }
         weights = [weight for _, weight in actions.values()]
         name = self.random.choices(list(actions), weights)[0]
-        self.done[name] += 1
+        self.done.append(name)
         actions[name][0]()
         assert not (self.directory / "second copy").exists(), "a second copy ran"
 
     def command(self) -> None:
         """Put to a command, with or without waiting for its end."""
-        name = self.random.choice(["START", "STOP", "RESTART", "CHECK"])
+        name = self.random.choice(COMMANDS)
         if self.random.random() < 0.5:
             self.client.put_callback(P + name)
         else:
@@ -106,8 +110,12 @@ class Chaos:
         self.ended()
 
     def press(self) -> None:
-        """End the IOC by ^C."""
+        """End the IOC by ^C, while it carries out commands."""
+        for _ in range(self.random.randint(0, AT_ONCE)):
+            self.client.put(P + self.random.choice(COMMANDS), 1)
+        began = time.monotonic()
         assert self.ioc.end(signal.SIGINT) == 0, self.ioc.output
+        self.slowest = max(self.slowest, time.monotonic() - began)
         self.ended()
 
     def ended(self) -> None:
@@ -126,17 +134,20 @@ class Chaos:
         self.stack.close()
 
 
-def run(actions: int, seed: int) -> Counter[str]:
-    """Do so many things; return how often each was done."""
+def run(actions: int, seed: int) -> Chaos:
+    """Do so many things; return what was done."""
     with tempfile.TemporaryDirectory() as directory:
         chaos = Chaos(Path(directory), seed)
         try:
             for _ in range(actions):
                 chaos.act()
             chaos.close()
+        except BaseException:
+            print(f"action {len(chaos.done)}; the last ones: {', '.join(chaos.done[-10:])}")
+            raise
         finally:
             chaos.stack.close()
-        return chaos.done
+        return chaos
 
 
 if __name__ == "__main__":
@@ -144,7 +155,12 @@ if __name__ == "__main__":
     start = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1000)
     print(f"seed {start}", flush=True)
     where.census()  # before others: Wine's server keeps the pipes of who starts it
+    began = time.monotonic()
     try:
-        print(f"{count} actions, no orphan, no second copy: {dict(run(count, start))}")
+        chaos = run(count, start)
+        print(
+            f"{count} actions, no orphan, no second copy: {dict(Counter(chaos.done))}, in"
+            f" {time.monotonic() - began:.0f} s; ended at most {chaos.slowest:.1f} s after ^C"
+        )
     finally:
         where.census().kill()

@@ -46,8 +46,8 @@ def datagram_socket() -> socket.socket:
     return plainsockets.broadcasting()
 
 
-def read_on(transport: Any) -> None:
-    """Make a datagram transport read on after an error; on POSIX it does so by itself."""
+def go_on(transport: Any) -> None:
+    """Make a datagram transport go on after an error; on POSIX it does so by itself."""
 
 
 def hears_only_its_address(interface: str) -> bool:

@@ -51,7 +51,7 @@ def datagram_socket() -> socket.socket:
     udp = plainsockets.broadcasting()
     library = ctypes.WinDLL("ws2_32")
     off, size = ctypes.c_uint(0), ctypes.c_uint(0)
-    for code in (SIO_UDP_CONNRESET, SIO_UDP_NETRESET):  # if this fails, `read_on` helps
+    for code in (SIO_UDP_CONNRESET, SIO_UDP_NETRESET):  # if this fails, `go_on` helps
         library.WSAIoctl(
             ctypes.c_size_t(udp.fileno()), code, ctypes.byref(off), 4, None, 0,
             ctypes.byref(size), None, None,
@@ -59,21 +59,25 @@ def datagram_socket() -> socket.socket:
     return udp
 
 
-def read_on(transport: Any) -> None:
-    """Make a datagram transport read on after an error that it has reported to its protocol.
+def go_on(transport: Any) -> None:
+    """Make a datagram transport go on after an error that it has reported to its protocol.
 
-    asyncio's proactor loop begins no further read after an error (proactor_events.py,
-    _ProactorDatagramTransport._loop_reading, up to CPython 3.14 at least).
+    asyncio's proactor loop begins no further read after an error, and sends nothing of what waits
+    (proactor_events.py, _ProactorDatagramTransport, up to CPython 3.14 at least).
     """
     import asyncio  # not at the top: commands that serve nothing need no asyncio
 
     with contextlib.suppress(RuntimeError):  # the loop is closed
-        asyncio.get_running_loop().call_soon(_read_again, transport)
+        asyncio.get_running_loop().call_soon(_go_on, transport)
 
 
-def _read_again(transport: Any) -> None:
-    if not transport.is_closing() and transport._read_fut is None:
+def _go_on(transport: Any) -> None:
+    if transport.is_closing():
+        return
+    if transport._read_fut is None:
         transport._loop_reading()
+    if transport._write_fut is None and transport._buffer:
+        transport._loop_writing()
 
 
 def hears_only_its_address(interface: str) -> bool:  # noqa: ARG001 - the contract's

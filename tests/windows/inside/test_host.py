@@ -19,7 +19,9 @@ from pathlib import Path
 import pytest
 import win32con
 
+from bgrscrpt_ioc.access.complaints import Complaints
 from bgrscrpt_ioc.ca.ports import listening_sockets
+from bgrscrpt_ioc.ca.search import Searches
 from bgrscrpt_ioc.host import system
 from bgrscrpt_ioc.host.files import read_regular, replace_file
 from bgrscrpt_ioc.host.hold import Hold, TakenError, held_on_this_host
@@ -191,13 +193,13 @@ async def test_a_datagram_socket_reads_on_after_an_error() -> None:
 
         def error_received(self, exc: Exception) -> None:
             errors.append(exc)
-            sockets.read_on(transport)
+            sockets.go_on(transport)
 
     shared = system.shared_datagram_socket(("127.0.0.1", 0))
     transport, protocol = await loop.create_datagram_endpoint(Listening, sock=shared)
     with system.datagram_socket() as other:
         await asyncio.sleep(0)  # its first read has begun
-        # What the proactor does with an error: see `read_on`. Wine makes none by itself.
+        # What the proactor does with an error: see `go_on`. Wine makes none by itself.
         transport._read_fut.cancel()  # type: ignore[attr-defined]
         transport._read_fut = None  # type: ignore[attr-defined]
         protocol.error_received(ConnectionResetError(10054, "reset"))
@@ -207,6 +209,35 @@ async def test_a_datagram_socket_reads_on_after_an_error() -> None:
             assert await got.get() == b"again"
     assert len(errors) == 1
     transport.close()
+
+
+async def test_an_answer_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps neither the answers behind it nor the end of the IOC."""
+    loop = asyncio.get_running_loop()
+    found = Searches(lambda _: True, 5064, (), Complaints())
+    shared = system.shared_datagram_socket(("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(lambda: found, sock=shared)
+
+    def send(data: bytes) -> asyncio.Future[int]:
+        """Send, and return what the test ends instead of the network."""
+        sent = loop.create_future()
+        with monkeypatch.context() as patch:
+            patch.setattr(loop._proactor, "sendto", lambda *_, **__: sent)  # type: ignore[attr-defined]
+            transport.sendto(data, there)
+        return sent
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        other.settimeout(DEADLINE)
+        there = other.getsockname()
+        first = send(b"first")
+        transport.sendto(b"second", there)
+        first.set_exception(OSError(10051, "the network is not reached"))
+        assert await asyncio.to_thread(other.recv, 100) == b"second"
+        send(b"third")
+        found.close()
+        async with asyncio.timeout(DEADLINE):
+            await found.closed
 
 
 @pytest.mark.parametrize(
