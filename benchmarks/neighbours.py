@@ -25,7 +25,7 @@ from benchmarks.rig.attacks import ATTACKS, under
 from benchmarks.rig.ca import ECA_NORMAL, Client
 from benchmarks.rig.hostile_scripts import FLOODS, HOSTILE, MAIN, WAIT
 from benchmarks.rig.iocs import Ioc, until
-from benchmarks.rig.network import Watched, measured
+from benchmarks.rig.network import Watched
 
 NEIGHBOUR, ATTACKER = "TE:BGRSCRPT_01:", "TE:BGRSCRPT_02:"
 RUNNING, BACK, MEMORY = 2, 10.0, 10_000_000
@@ -138,7 +138,7 @@ def served(script: str) -> Iterator[tuple[Ioc, Client]]:
 
 def reads(client: Client, seconds: float) -> list[float]:
     """How long gets of the neighbour's STATUS take, ms."""
-    return [1000 * each for each in measured(lambda: client.get(NEIGHBOUR + "STATUS"), seconds)]
+    return [1000 * each for each in client.times(NEIGHBOUR + "STATUS", seconds)]
 
 
 def stopped(client: Client, prefix: str) -> float:

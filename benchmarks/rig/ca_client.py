@@ -9,12 +9,14 @@ import ctypes
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from epics import ca, dbr
 
 DEADLINE = 60.0  # s
+FEW = 20  # gets that are timed at least
 WRITING = threading.Lock()
 CHANNELS: dict[str, Any] = {}
 KEPT: list[Any] = []  # ctypes callbacks, as long as libca may call them
@@ -55,6 +57,17 @@ def get(pv: str, timeout: float, kind: int | None = None, count: int | None = No
     if read is None:
         raise TimeoutError(f"{pv}: no answer")
     return {key: plain(value) for key, value in read.items()}
+
+
+def times(pv: str, seconds: float) -> Any:
+    """Read without end for a while; -> how long each get took, s. Nobody else has to be awake."""
+    taken: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or len(taken) < FEW:
+        began = time.perf_counter()
+        get(pv, DEADLINE)
+        taken.append(time.perf_counter() - began)
+    return sorted(taken)
 
 
 def read_all(pvs: list[str], timeout: float) -> Any:
@@ -170,7 +183,8 @@ class Excepted(ctypes.Structure):
 
 
 CALLS: dict[str, Callable[..., Any]] = {
-    each.__name__: each for each in (connect, get, read_all, raw, put, monitor, cancel, clear)
+    each.__name__: each
+    for each in (connect, get, times, read_all, raw, put, monitor, cancel, clear)
 }
 
 

@@ -18,7 +18,6 @@ from bgrscrpt_ioc.host.system import GONE, watch_peer
 
 PIECE = 1 << 12  # bytes that are read at once, by caproto too, which copies what is left
 BATCH = 1 << 16  # bytes of answers that are collected before they are sent
-LONG = 2 * BATCH  # bytes: more are sent in pieces, one in each of the client's turns
 LONGEST_QUEUE = 1 << 18  # bytes that the kernel keeps for a client that does not read
 LINGER = 1.0  # s that a client has to take what was sent, when the server closes
 
@@ -48,7 +47,6 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
-        self._rest = memoryview(b"")  # of a long answer, before what is outgoing
         self._spent = 0  # bytes, since nothing waited
         self._at_once = 0  # bytes that it may still get without a turn
         self._has_turn = self._sending = False
@@ -83,7 +81,6 @@ class Link(asyncio.BufferedProtocol):
             self._links.complaints.say(self.peer, f"connection ended: {exc.strerror}")
         self._links.discard(self)
         self._outgoing.clear()
-        self._rest = memoryview(b"")
         self._reader.ended()
         # Otherwise a circle keeps all this in memory until a full collection.
         self._reader = _NOBODY
@@ -138,7 +135,7 @@ class Link(asyncio.BufferedProtocol):
     @property
     def busy(self) -> bool:
         """Return whether news for the client must be kept until its turn."""
-        if self.stalled or self._rest:
+        if self.stalled:
             return True
         if self._heavy_until and self._links.turns.over and self._heavy:
             self.ask()
@@ -148,7 +145,7 @@ class Link(asyncio.BufferedProtocol):
     @property
     def may_work(self) -> bool:
         """Return whether one more request may be answered now, or must wait for a turn."""
-        if self.stalled or self._rest:
+        if self.stalled:
             return False
         if not self._has_turn:
             return self._at_once > 0
@@ -239,8 +236,6 @@ class Link(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         self._flush()
-        if self.connected:
-            self._transport.writelines([self._rest, *self._outgoing])
         self._transport.close()
         try:
             async with asyncio.timeout(LINGER):
@@ -258,12 +253,9 @@ class Link(asyncio.BufferedProtocol):
                 self._transport.resume_reading()
 
     def begin_turn(self) -> None:
-        """Send what is left of a long answer; else answer what waits, while this turn lasts."""
+        """Answer what waits, while this turn lasts."""
         self.turn_due, self._has_turn = False, True
-        if self._rest:
-            self._send_rest()
-        else:
-            self.guarded(self._reader.go_on)
+        self.guarded(self._reader.go_on)
         self._has_turn = False
         self._send()
         self._listen()
@@ -275,23 +267,8 @@ class Link(asyncio.BufferedProtocol):
         self._flush()
 
     def _flush(self) -> None:
-        """Send all, or the first piece if it is long; nothing before the rest of a long answer."""
-        if self._outgoing and self._transport is not None and self.connected and not self._rest:
+        if self._outgoing and self._transport is not None and self.connected:
             data = b"".join(self._outgoing)
             self._outgoing.clear()
             self._outgoing_size = 0
-            if len(data) > LONG:
-                self._send_piece(memoryview(data))
-            else:
-                self._transport.write(data)
-
-    def _send_rest(self) -> None:
-        if not self.stalled:
-            self.spend(BATCH)
-            self._send_piece(self._rest)
-
-    def _send_piece(self, data: memoryview) -> None:
-        self._rest = data[BATCH:]
-        self.ask()
-        if self._transport is not None and self.connected:
-            self._transport.write(data[:BATCH])
+            self._transport.write(data)

@@ -53,7 +53,8 @@ class Turns:
     def _call(self) -> None:
         if not self._called:
             self._called = True
-            asyncio.get_running_loop().call_soon(self._turn)
+            # A timer comes after what has been read in the same round; `call_soon` before it.
+            asyncio.get_running_loop().call_later(0, self._turn)
 
     def _turn(self) -> None:
         self._called = False

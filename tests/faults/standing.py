@@ -74,9 +74,6 @@ class Transport:
             if before <= HIGH_WATER < self.waiting:
                 self._link.pause_writing()
 
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        self.write(b"".join(parts))
-
     def drain(self) -> None:
         """Let the client read everything."""
         self._patience = 1 << 60

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.rig import fuzz
-from bgrscrpt_ioc.ca.link import BATCH, Link
+from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.puts import COST
 from bgrscrpt_ioc.ca.turns import TURN, Turns
 from tests.faults import standing
@@ -171,37 +171,6 @@ async def test_answers_come_in_order() -> None:
         await server.check()
     assert len(sent[0]) > 30_000
     assert sent[0] == sent[1]
-
-
-async def test_a_long_answer_is_sent_in_pieces() -> None:
-    """An answer of 640 KB is sent piece by piece, in many rounds, and what follows comes after."""
-    server = standing.Standing()
-    server.pvs.publish("LOG", "x" * 15_999)
-    async with opened(server, fuzz.P + "LOG") as (link, transport):
-        texts = fuzz.message(fuzz.READ_NOTIFY, STRING, 0, 0, 1)
-        echo = fuzz.message(23, 0, 0, 7, 0)
-        deliver(link, texts + echo)
-        had, most = 0, 0
-        while not transport.sent.endswith(echo):
-            await asyncio.sleep(0)
-            most = max(most, len(transport.sent) - had)
-            had = len(transport.sent)
-        assert len(transport.sent) == 24 + 16_000 * 40 + 16
-        assert most == BATCH
-    await server.check()
-
-
-async def test_a_connection_that_closes_sends_the_rest_of_a_long_answer() -> None:
-    """What was promised to a client is sent when the server ends."""
-    server = standing.Standing()
-    server.pvs.publish("LOG", "x" * 15_999)
-    async with opened(server, fuzz.P + "LOG") as (link, transport):
-        deliver(link, fuzz.message(fuzz.READ_NOTIFY, STRING, 0, 0, 1))
-        while not transport.sent:
-            await asyncio.sleep(0)
-        await link.close()
-        assert len(transport.sent) == 24 + 16_000 * 40
-    await server.check()
 
 
 async def test_a_client_with_little_to_do_sees_each_value() -> None:
