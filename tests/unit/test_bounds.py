@@ -292,7 +292,8 @@ async def server_takes(link: standing.Link, data: bytes) -> None:
     """Deliver bytes to the server; they wait if the client is stalled."""
     link.get_buffer(-1)[: len(data)] = data
     link.buffer_updated(len(data))
-    await asyncio.sleep(0)
+    for _ in range(2):  # a turn comes at the end of the next round
+        await asyncio.sleep(0)
 
 
 # --- memory ------------------------------------------------------------------------------------
