@@ -250,7 +250,7 @@ ATTACKS: dict[str, Callable[[int], None]] = {
     "malformed messages": malformed,
     "port scan": scanning,
     "10,000 searches/s, of nobody's": searching("NOBODY:HAS:THIS"),
-    "10,000 searches/s, of ours": searching(P + "STATUS"),
+    "10,000 searches/s, of the IOC": searching(P + "STATUS"),
 }
 
 

@@ -4,12 +4,14 @@ A script may set a PV without pause. The outbox then sends the newest value, at 
 """
 
 import os
+from _thread import get_ident
 from time import monotonic
 
 from _bgrscrpt_pace import BURST, Sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable  # noqa: F401 - in type comments, as Any
     from typing import Any  # noqa: F401 - in type comments
 
 EVERY = 0.01  # s between two values of one PV, on average
@@ -55,37 +57,43 @@ class Outbox(Sender):
     def post(self, key, payload, mark=b"="):
         # type: (Any, str | bytes, bytes) -> None
         """Send a message now or, if there is no room, soon; of one key, only the newest waits."""
-        if self.may_hold(payload, mark):
-            try:
-                is_sent = self.sender is None and self.home._send(payload, 0.0, mark)
-                is_held = is_sent or self.hold(key, (payload, mark))
-            finally:
-                self.lock.release()
-            if not is_held:
-                self.home._send(payload, self.home._PATIENCE, mark)
+        self.keep(
+            payload,
+            mark,
+            lambda: (
+                (self.sender is None and self.home._send(payload, 0.0, mark))
+                or self.hold(key, (payload, mark))
+            ),
+        )
 
     def post_value(self, name, payload):
         # type: (str, bytes) -> None
         """Send the value of a PV now or, if it is set too often or there is no room, soon."""
-        if self.may_hold(payload, b"!"):
-            try:
-                is_held = self.take(name, payload)
-            finally:
-                self.lock.release()
-            if not is_held:
-                self.home._send(payload, self.home._PATIENCE, b"!")
+        self.keep(payload, b"!", lambda: self.take(name, payload))
 
-    def may_hold(self, payload, mark):
-        # type: (str | bytes, bytes) -> bool
-        """Take the lock and return True; if a message must not wait, send it and return False."""
-        home = self.home
+    def keep(self, payload, mark, take):
+        # type: (str | bytes, bytes, Callable[[], bool]) -> None
+        """Call `take` with the lock; send the message here if it must not wait, or cannot."""
+        home, lock, me = self.home, self.lock, get_ident()
         if not self.is_served:
             home._send(payload, home._MOMENT, mark)  # a forked child may end without notice
-            return False
-        if not self.lock.acquire(timeout=home._MOMENT):  # in a signal handler
+            return
+        if self.inside == me:  # in a signal handler
             home._send(payload, 0.0, mark)
-            return False
-        return True
+            return
+        patience = 0.0
+        try:
+            if lock._is_owned() or lock.acquire(timeout=home._MOMENT):
+                self.inside = me
+                if take():
+                    return
+                patience = home._PATIENCE
+        finally:
+            if self.inside == me:
+                self.inside = 0
+            if lock._is_owned():
+                lock.release()
+        home._send(payload, patience, mark)
 
     def take(self, name, payload):
         # type: (str, bytes) -> bool

@@ -3,7 +3,7 @@
 This module is imported when a script first sends a message. The thread ends before a fork.
 """
 
-from _thread import allocate_lock, start_new_thread
+from _thread import RLock, allocate_lock, get_ident, start_new_thread
 from time import monotonic, sleep
 
 TYPE_CHECKING = False
@@ -23,7 +23,8 @@ class Sender:
         """Make a sender. It calls `send` again later if `send` returns False for want of room."""
         self.send, self.every = send, every
         self.waiting = {}  # type: dict[Hashable, Any]
-        self.lock = allocate_lock()
+        self.lock = RLock()  # type: Any  # as `bgrscrpt._lock`, which says how it is taken
+        self.inside = 0  # the thread that has it, and does something with it
         self.sender = None  # type: Any  # held by the thread, as long as there is one
         self.hurry = allocate_lock()  # released to end the thread's sleep
         self.is_over = self.has_end = self.is_hurried = False
@@ -98,6 +99,8 @@ class Sender:
     def settle(self):
         # type: () -> None
         """Send everything and end the thread: Python warns about a fork while a thread runs."""
+        if self.lock._is_owned() and self.inside != get_ident():
+            self.lock.release()  # an interrupt has left it taken
         sender = self.sender
         if sender is not None:
             try:  # noqa: SIM105 - contextlib is written in Python: scripts may have their own

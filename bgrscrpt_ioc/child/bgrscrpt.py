@@ -5,7 +5,7 @@ nothing, so a script that uses them also runs by hand. No function here blocks f
 """
 
 import os
-from _thread import allocate_lock
+from _thread import RLock, get_ident
 from itertools import count
 
 TYPE_CHECKING = False  # `import typing` would take longer than everything here
@@ -96,7 +96,10 @@ def pv(
 # --- from here on: for the bootstrap and the hook, not for scripts -----------------------------
 
 _beats = count(1)
-_lock = allocate_lock()
+# A KeyboardInterrupt may come in the moment in which `acquire` has taken a lock, or `release` is to
+# be called. So the lock may stay with a thread that is not inside; that thread uses it again.
+_lock = RLock()  # type: Any  # of the channel
+_inside = 0  # the thread that sends
 _channel = None  # type: Any  # the pipe to the IOC; see _bgrscrpt_channel.py
 _write = os.write  # on Windows: _bgrscrpt_windows.write
 _commands_fd = -1  # the pipe that brings the IOC's commands; see _bgrscrpt_commands.py
@@ -128,13 +131,21 @@ def _say(kind, payload):
     if pace is None:
         made = _ours("_bgrscrpt_pace").Pace(_send_soon, _PACE)
         pace = _pace = _first.setdefault("pace", made)
-    if pace.lock.acquire(timeout=_MOMENT):
-        try:
+    me = get_ident()
+    if pace.inside == me:
+        return  # a signal handler has interrupted another message, which counts
+    waits = True
+    try:
+        if pace.lock._is_owned() or pace.lock.acquire(timeout=_MOMENT):
+            pace.inside = me
             waits = pace.take(kind, payload)
-        finally:
+    finally:
+        if pace.inside == me:
+            pace.inside = 0
+        if pace.lock._is_owned():
             pace.lock.release()
-        if not waits:
-            _send(payload)
+    if not waits:
+        _send(payload)
 
 
 def _send_soon(payload):
@@ -182,8 +193,8 @@ def _before_fork():
 def _after_fork_in_child():
     # type: () -> None
     """Begin anew in the child: the lock and all waiting messages are the parent's."""
-    global _lock, _beats, _pace
-    _lock, _beats, _pace = allocate_lock(), count(1), None
+    global _lock, _inside, _beats, _pace
+    _lock, _inside, _beats, _pace = RLock(), 0, count(1), None
     _first.pop("pace", None)
     if _channel is not None:
         _channel.cut_short = False
@@ -198,10 +209,15 @@ if hasattr(os, "register_at_fork"):
 def _send(payload, patience=0.0, mark=b"="):
     # type: (str | bytes, float, bytes) -> bool
     """Send one message: JSON or, with the mark `!`, the value of a PV. False if that failed."""
-    channel = _channel
-    if channel is None or not _lock.acquire(timeout=max(patience, _MOMENT)):
+    global _inside  # noqa: PLW0603 - a process has one channel
+    channel, me = _channel, get_ident()
+    if channel is None or _inside == me:  # a signal handler must not divide a message
         return False
+    lock = _lock
     try:
+        if not (lock._is_owned() or lock.acquire(timeout=max(patience, _MOMENT))):
+            return False
+        _inside = me
         sender = b"%d" % os.getpid()
         data = payload.encode("ascii") if isinstance(payload, str) else payload
         if channel.cut_short and not channel.write(sender + b"=\n", patience):
@@ -218,7 +234,10 @@ def _send(payload, patience=0.0, mark=b"="):
         channel.cut_short = begun
         return False
     finally:
-        _lock.release()
+        if _inside == me:
+            _inside = 0
+        if lock._is_owned():
+            lock.release()
 
 
 def _register_ioc_start(ioc_name, pv_database=None, prefix=None):

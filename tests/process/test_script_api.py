@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -315,9 +316,21 @@ def test_a_full_channel_drops_and_goes_on(narrow: int) -> None:
 def test_another_thread_that_waits_for_room(narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another thread waits for room `alive` gives up, and does not wait as long."""
     monkeypatch.setattr(bgrscrpt, "_PATIENCE", DEADLINE)
+    waits, done = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with bgrscrpt._lock:
+            waits.set()
+            done.wait(DEADLINE)
+
+    other = threading.Thread(target=wait)
+    other.start()
+    waits.wait()
     begin = time.monotonic()
-    with bgrscrpt._lock:  # as the other thread has it
-        bgrscrpt.alive()
-    assert time.monotonic() - begin < DEADLINE / 2
+    bgrscrpt.alive()
+    took = time.monotonic() - begin
+    done.set()
+    other.join()
+    assert took < DEADLINE / 2
     with pytest.raises(BlockingIOError):
         os.read(narrow, 1)

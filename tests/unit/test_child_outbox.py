@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import pairwise
+from threading import RLock, get_ident
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,3 +109,71 @@ def test_what_finds_no_room_comes_in_its_order(
     home.has_room = True
     let_thread_run(outbox)
     assert [each for _, each in home.sent] == ["made", b"A=49", b"B=49", "ended"]
+
+
+@pytest.mark.parametrize("interrupted", ["alive", "_send", "post", "post_value"])
+def test_an_interrupt_leaves_no_lock_taken(
+    interrupted: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A KeyboardInterrupt that comes when a lock has just been taken does not keep the lock.
+
+    Otherwise nothing more would be sent, and the script's end would wait for it for a second.
+    """
+    locks: list[Any] = []
+
+    class Interrupted:
+        """A lock that Python has taken when ^C comes."""
+
+        def __init__(self) -> None:
+            self.real: Any = RLock()
+            self._is_owned, self.release = self.real._is_owned, self.real.release
+            locks.append(self)
+
+        def acquire(self, *, timeout: float) -> bool:
+            self.real.acquire(timeout=timeout)
+            raise KeyboardInterrupt
+
+    outbox = outbox_module.Outbox(home)
+    pace = pace_module.Pace(lambda _: True, 1.0)
+    channel = SimpleNamespace(script_pid=os.getpid(), cut_short=False)
+    outbox.lock, pace.lock = Interrupted(), Interrupted()
+    for name, value in ("_lock", Interrupted()), ("_pace", pace), ("_channel", channel):
+        monkeypatch.setattr(bgrscrpt, name, value)
+    calls: dict[str, Callable[[], object]] = {
+        "alive": bgrscrpt.alive,
+        "_send": lambda: bgrscrpt._send("x"),
+        "post": lambda: outbox.post("key", "x"),
+        "post_value": lambda: outbox.post_value("X", b"X=1"),
+    }
+    with pytest.raises(KeyboardInterrupt):
+        calls[interrupted]()
+    assert [each._is_owned() for each in locks] == [False] * 3
+
+
+def test_a_signal_handler_loses_its_message_and_no_other(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler that comes amid a message neither waits for it, nor divides it."""
+    outbox, lock = outbox_module.Outbox(home), RLock()
+    monkeypatch.setattr(bgrscrpt, "_lock", lock)
+    monkeypatch.setattr(bgrscrpt, "_channel", SimpleNamespace(script_pid=os.getpid()))
+    monkeypatch.setattr(bgrscrpt, "_inside", get_ident())
+    outbox.inside = get_ident()
+    with lock, outbox.lock:
+        assert not bgrscrpt._send("x")
+        outbox.post_value("X", b"X=1")
+        assert outbox.lock._is_owned()
+    assert home.values("X") == [(100.0, 1)]
+    assert not outbox.lock._is_owned()
+
+
+def test_a_lock_that_an_interrupt_has_left_taken_is_used(home: Home) -> None:
+    """The thread that has it sends on; at the latest its end gives it back."""
+    outbox = outbox_module.Outbox(home)
+    outbox.lock.acquire()  # and a KeyboardInterrupt came before it was given back
+    outbox.post_value("X", b"X=1")
+    assert home.values("X") == [(100.0, 1)]
+    assert not outbox.lock._is_owned()
+    outbox.lock.acquire()
+    outbox.settle()
+    assert not outbox.lock._is_owned()
