@@ -5,6 +5,7 @@ test_process.py has what only Linux has; tests/windows/inside/test_runs.py, what
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from bgrscrpt_ioc.lifecycle.events import Sign
-from tests.process.scripts import DAEMON, Heard, Runner, alive
+from tests.process.scripts import DAEMON, DEADLINE, Heard, Runner, alive
 
 IS_WINDOWS = sys.platform == "win32"
 MUCH = 3 * (1 << 18) + 17  # bytes: several times what is read at once
@@ -77,7 +78,10 @@ async def test_kill_reaches_daemons(script: Path, runner: Runner) -> None:
     process, heard = runner.launch(script)
     await heard.until_printed(b"\n")
     daemon = daemon_of(heard)
-    assert process.tree().keys() == {process.pid, daemon}  # and no console
+    async with asyncio.timeout(DEADLINE):
+        # Not its parent, which ends; and on Windows no console.
+        while process.tree().keys() != {process.pid, daemon}:
+            await asyncio.sleep(0.01)
     process.send(Sign.KILL)
     await heard.until("is_cleared")
     assert (heard.code, heard.reason) == (-9, "SIGKILL (did not stop)")
