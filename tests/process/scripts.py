@@ -29,7 +29,7 @@ import os, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        print("daemon", os.getpid(), flush=True)
+        os.write(1, b"daemon %d\\n" % os.getpid())  # at once: another process prints, too
         time.sleep(1000)
     os._exit(0)
 os.wait()
@@ -37,7 +37,7 @@ os.wait()
 if sys.platform == "win32":
     DAEMON = """
 import subprocess, sys, time
-daemon = "import os, time; print('daemon', os.getpid(), flush=True); time.sleep(1000)"
+daemon = "import os, time; os.write(1, b'daemon %d\\\\n' % os.getpid()); time.sleep(1000)"
 flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
 subprocess.Popen([sys.executable, "-c", daemon], stdout=sys.stdout, creationflags=flags)
 """

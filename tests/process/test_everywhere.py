@@ -90,7 +90,7 @@ async def test_kill_reaches_daemons(script: Path, runner: Runner) -> None:
 
 async def test_survivors_do_not_hold_the_end(script: Path, runner: Runner) -> None:
     """The end is told with the daemon alive and holding the pipe; `cleared` when it is gone."""
-    script.write_text(DAEMON + "print('end')\nraise SystemExit(5)\n")
+    script.write_text(DAEMON + "import os\nos.write(1, b'end\\n')\nraise SystemExit(5)\n")
     process, heard = runner.launch(script)
     await heard.until_printed(b"daemon")
     await heard.until("has_exited")
