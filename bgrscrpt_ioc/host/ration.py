@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 DEAR = 0.0003  # s of work for one read: others wait that long
-LEAST = 1 << 11  # bytes of a read: a smaller one costs no less
+LEAST = 1 << 13  # bytes of a read: a smaller one costs no less
 
 
 class Ration:

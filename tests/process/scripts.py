@@ -48,7 +48,7 @@ class Heard:
     """Records what a run does; a `process.Listener`."""
 
     behind: bool = False
-    text: bytes = b""
+    pieces: list[bytes] = field(default_factory=list)  # of its output
     messages: list[Message] = field(default_factory=list)
     code: int | None = None
     reason: str = ""
@@ -57,8 +57,14 @@ class Heard:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def output(self, data: bytes) -> None:
-        self.text += data
+        self.pieces.append(data)
         self.changed.set()
+
+    @property
+    def text(self) -> bytes:
+        """Return its output. Joined only when it is looked at: a million lines are 10 MB."""
+        self.pieces = [b"".join(self.pieces)]
+        return self.pieces[0]
 
     def said(self, message: Message) -> None:
         self.messages.append(message)
