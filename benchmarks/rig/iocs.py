@@ -17,7 +17,8 @@ from benchmarks.rig.ca import DEADLINE, ca_environ, free_port
 
 COMMAND = where.COMMAND
 SERVING = "bgrscrpt-ioc: serving "
-FOREVER = "import time\nprint('IOC started', flush=True)\nwhile True:\n    time.sleep(1000)\n"
+# One write, because another process may print at the same time.
+FOREVER = "import os, time\nos.write(1, b'IOC started\\n')\nwhile True:\n    time.sleep(1000)\n"
 
 
 class Ioc:

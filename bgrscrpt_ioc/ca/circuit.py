@@ -5,11 +5,12 @@ It does not know what is asked for. A fault in answering a request harms only it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
 from bgrscrpt_ioc.ca.link import SMALLEST, Link
-from bgrscrpt_ioc.ca.longputs import LongPuts
+from bgrscrpt_ioc.ca.longputs import PUTS, LongPuts
 from bgrscrpt_ioc.ca.messages import (
     ECA_INTERNAL,
     NO_CHANNEL,
@@ -111,10 +112,21 @@ class Circuit:
         self._unread.clear()
 
     def ended(self) -> None:
-        """Forget the client: it has gone."""
+        """Forget the client: it has gone. What it had put before is carried out, as in base."""
+        self.guarded(self._put_the_rest)
         self.forget()
         self._answering.ended()
         del self._answering  # otherwise a circle keeps all this in memory until a full collection
+
+    def _put_the_rest(self) -> None:
+        long_puts = self._answering.long_puts
+        request, self._first = self._first, None
+        with contextlib.suppress(BrokenProtocolError):
+            while request or (request := first_request(self._unread, long_puts.admit)):
+                long_puts.came()
+                if request.command in PUTS:
+                    self._answering.answer(request)
+                request = None
 
     def _work(self) -> None:
         """Answer requests while the client takes the answers and the turn lasts."""

@@ -52,7 +52,7 @@ class Link(asyncio.BufferedProtocol):
         self._has_turn = self._sending = False
         self.turn_due = False
         self._heavy_until = 0.0  # loop time, s: until then it counts as one that asks for a lot
-        self._deaf = self._refused = False
+        self._deaf = self._refused = self._is_over = False
         self.stalled = False
         self.address = address
         self.peer = address[0]
@@ -86,6 +86,11 @@ class Link(asyncio.BufferedProtocol):
         self._reader = _NOBODY
         if not self.closed.done():  # asyncio may call twice
             self.closed.set_result(None)
+
+    def eof_received(self) -> bool:
+        """Return whether the connection stays until what the client has sent is answered."""
+        self._is_over = True
+        return self._reader.waiting
 
     def pause_writing(self) -> None:
         """Note that the client is slow."""
@@ -258,6 +263,8 @@ class Link(asyncio.BufferedProtocol):
         self.guarded(self._reader.go_on)
         self._has_turn = False
         self._send()
+        if self._is_over and not self._reader.waiting and self._transport is not None:
+            self._transport.close()
         self._listen()
 
     def _send(self) -> None:

@@ -132,6 +132,7 @@ async def test_nothing_is_left_open(script: Path, runner: Runner) -> None:
     """After many runs there are no more descriptors or handles, and no zombies."""
     script.write_text("print('x')\n")
     own = psutil.Process()
+    others = {*own.children()}  # of fixtures
 
     def count() -> int:
         return own.num_handles() if sys.platform == "win32" else own.num_fds()
@@ -142,4 +143,4 @@ async def test_nothing_is_left_open(script: Path, runner: Runner) -> None:
     for _ in range(10):
         await runner.run(script)
     assert count() <= before + LATE
-    assert own.children() == []
+    assert {*own.children()} <= others

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.rig import fuzz
+from bgrscrpt_ioc.access.rights import Rights
 from bgrscrpt_ioc.ca.link import Link
 from bgrscrpt_ioc.ca.puts import COST
 from bgrscrpt_ioc.ca.turns import TURN, Turns
@@ -186,3 +188,37 @@ async def test_a_client_with_little_to_do_sees_each_value() -> None:
         sent = [int.from_bytes(transport.sent[at + 16 : at + 20]) for at in range(0, 2400, 24)]
         assert sent == list(range(1, 101))
     await server.check()
+
+
+@pytest.mark.parametrize("ends", ["orderly", "by a reset"])
+async def test_what_was_sent_before_the_end_is_done(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that puts and goes at once has put; if it still listens, it has its answers too."""
+    server = standing.Standing()
+    monkeypatch.setattr(server.access, "rights", lambda *_, **__: Rights.READ | Rights.WRITE)
+    put = fuzz.message(fuzz.WRITE, ENUM, 1, 0, 1, b"\0\1" + bytes(6))
+    echo = fuzz.message(23, 0, 0, 7, 0)
+    begun = list[str]()
+    async with opened(server, fuzz.P + "START") as (link, transport):
+        started = server.pvs.by_full_name[fuzz.P + "START"]
+        assert started.puts is not None
+        started.puts._action = lambda _, by: note(begun, by)  # pyright: ignore
+        deliver(link, put + echo)
+        if ends == "orderly":
+            assert link.eof_received()
+            assert begun == []
+            while not transport.closing:
+                await asyncio.sleep(0)
+            assert transport.sent.endswith(echo)
+        else:
+            transport.abort()
+        await link.closed
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(begun) == 1
+
+
+async def note(begun: list[str], by: str) -> None:
+    """Carry out a put."""
+    begun.append(by)
