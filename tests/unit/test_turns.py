@@ -203,7 +203,7 @@ async def test_what_was_sent_before_the_end_is_done(
     async with opened(server, fuzz.P + "START") as (link, transport):
         started = server.pvs.by_full_name[fuzz.P + "START"]
         assert started.puts is not None
-        started.puts._action = lambda _, by: note(begun, by)  # pyright: ignore
+        started.puts._action = lambda _, by: note(begun, by)
         deliver(link, put + echo)
         if ends == "orderly":
             assert link.eof_received()
