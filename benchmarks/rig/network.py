@@ -6,7 +6,6 @@ import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
@@ -127,14 +126,3 @@ def searches(port: int, name: str, rate: int, seconds: int) -> Iterator[Callable
             yield lambda: int(process.communicate(timeout=DEADLINE + seconds)[0])
         finally:
             process.kill()
-
-
-def measured(ask: Callable[[], object], seconds: float, least: int = 20) -> list[float]:
-    """How long each of many calls took, s, from the shortest on."""
-    times: list[float] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end or len(times) < least:
-        began = time.perf_counter()
-        ask()
-        times.append(time.perf_counter() - began)
-    return sorted(times)
