@@ -13,7 +13,6 @@ import pytest
 
 from benchmarks.rig.ca import ECA_NORMAL, ECA_PUTFAIL, Client
 from benchmarks.rig.iocs import FOREVER, Ioc, until
-from benchmarks.rig.network import measured
 from bgrscrpt_ioc.lifecycle.events import State
 
 WELL, ILL = "TE:BGRSCRPT_01:", "TE:BGRSCRPT_02:"
@@ -69,12 +68,12 @@ def test_a_disk_that_hangs(tmp_path: Path, setting: str) -> None:
     """START of one instance waits for its disk, and is stopped or fails; all others are served."""
     with served(tmp_path, setting) as client:
         client.get(WELL + "STATUS")
-        idle = measured(lambda: client.get(WELL + "STATUS"), 0.5)
+        idle = client.times(WELL + "STATUS", 0.5)
         with hung(tmp_path / "ill"):
             status = client.monitor(ILL + "STATUS")
             client.put(ILL + "START", 1)
             status.wait_for(State.STARTING)
-            ill = measured(lambda: client.get(WELL + "STATUS"), 1.0)
+            ill = client.times(WELL + "STATUS", 1.0)
             print(
                 f"{setting}: get of another: median {ill[len(ill) // 2] * 1e3:.2f} ms, worst"
                 f" {ill[-1] * 1e3:.1f} ms; idle {idle[len(idle) // 2] * 1e3:.2f} ms"
