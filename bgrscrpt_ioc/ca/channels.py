@@ -5,7 +5,7 @@ The value is that of the live record. This file knows only how Channel Access sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from bgrscrpt_ioc.records.live import SEVERITY, STATUS, VALUE, LiveRecord, Subsc
 from bgrscrpt_ioc.records.table import Record
 
 DBE_VALUE, DBE_LOG, DBE_ALARM = 1, 2, 4  # caeventmask.h
-LARGEST_CONVERSION = 1 << 22  # bytes of an array that is converted, which is done for each client
+LARGEST_CONVERSION = 1 << 20  # bytes of an array that is converted, which is done for each client
 
 
 @dataclass(slots=True)  # not frozen: that takes 2 us more for each update of a monitor
@@ -147,11 +147,24 @@ class Channel:
             return Reading(b"", self._special(kind) + bytes((count - 1) * wire.STRING_SIZE), count)
         data, there = self._data(wire.native(kind))
         count = count or there
+        return Reading(self._before(kind), wire.padded(data, kind, count), count)
+
+    def reading_in_pieces(
+        self,
+        kind: int,  # noqa: ARG002 - of an array it depends on these
+        count: int,  # noqa: ARG002
+    ) -> Generator[int, None, Reading] | None:
+        """Return what makes the reading of now in pieces, if it takes long; otherwise None.
+
+        Each piece gives what it has cost, in bytes of answers.
+        """
+        return None
+
+    def _before(self, kind: int) -> bytes:
+        """Return what is sent before the value."""
         live = self.live
         before = wire.state(kind, live.status, live.severity, live.stamp)
-        if before is None:
-            before = wire.metadata(kind, self._meta())
-        return Reading(before, wire.padded(data, kind, count), count)
+        return wire.metadata(kind, self._meta()) if before is None else before
 
     def _special(self, kind: int) -> bytes:
         live = self.live
@@ -162,7 +175,10 @@ class Channel:
         # ACKT and ACKS as the fields have them: there is no alarm to acknowledge.
         acknowledgement = 1, 0
         state = wire.pack(wire.INT, [live.status, live.severity, *acknowledgement])
-        return state + self._data(wire.STRING)[0][: wire.STRING_SIZE]
+        return state + self._first_text()
+
+    def _first_text(self) -> bytes:
+        return self._data(wire.STRING)[0][: wire.STRING_SIZE]
 
     def _data(self, native: int) -> tuple[bytes, int]:
         raise NotImplementedError
@@ -202,7 +218,6 @@ def no_reading(kind: int, count: int, least: int = 1) -> Reading:
 
 def too_large(channel: Channel, kind: int, count: int) -> bool:
     """Return whether the value would be longer than a client may ask for again and again."""
-    native = wire.native(kind)
-    if native == channel.kind and count <= channel.size:
+    if wire.native(kind) == channel.kind and count <= channel.size:
         return False
-    return (count or channel.length) * wire.SIZES[native] > LARGEST_CONVERSION
+    return wire.size_of(kind, count or channel.length) > LARGEST_CONVERSION

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
 from bgrscrpt_ioc.ca import wire
-from bgrscrpt_ioc.ca.channels import NEVER, OF_VAL, Channel, Events
+from bgrscrpt_ioc.ca.channels import NEVER, OF_VAL, Channel, Events, Reading
 from bgrscrpt_ioc.records.live import LiveRecord
 
 MOST_TEXTS = 10_000  # that a put of an array may have: they are read in 5 ms
+PIECE = 400  # numbers that are converted at once, to texts in 0.5 ms
+COST = 90  # bytes of answers, of each number that is converted: a piece is a turn
 
 
 class NumberChannel(Channel):
@@ -169,10 +171,32 @@ class ArrayChannel(Channel):
             if self._packed[0] is not value:
                 self._packed = value, _big_endian(value)
             return self._packed[1], len(value)
+        return self._converted(native, value), len(value)
+
+    def _converted(self, native: int, numbers: array[Any]) -> bytes:
         if native != wire.STRING:
-            return wire.pack(native, value), len(value)
+            return wire.pack(native, numbers)
         precision = self.live.record.prec if self.kind == wire.DOUBLE else 0
-        return wire.pack_strings(f"{each:.{precision}f}" for each in value), len(value)
+        return wire.pack_ascii([f"{each:.{precision}f}" for each in numbers])
+
+    def _first_text(self) -> bytes:
+        return wire.padded(self._converted(wire.STRING, self.value[:1]), wire.STRING, 1)
+
+    def reading_in_pieces(self, kind: int, count: int) -> Generator[int, None, Reading] | None:
+        """Return what converts a long array."""
+        value = self.value
+        if len(value) <= PIECE or wire.native(kind) == self.kind or kind > wire.LAST_OF_VALUES:
+            return None
+        return self._pieces(kind, count or len(value), value, self._before(kind))
+
+    def _pieces(
+        self, kind: int, count: int, value: array[Any], before: bytes
+    ) -> Generator[int, None, Reading]:
+        data, native = bytearray(), wire.native(kind)
+        for at in range(0, min(count, len(value)), PIECE):
+            data += self._converted(native, value[at : at + PIECE])
+            yield PIECE * COST
+        return Reading(before, wire.padded(bytes(data), kind, count), count)
 
 
 def _big_endian(numbers: array[Any]) -> bytes:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bgrscrpt_ioc.access.complaints import fault, printable
 from bgrscrpt_ioc.ca.links import Links
 from bgrscrpt_ioc.ca.reader import Nobody, Reader
-from bgrscrpt_ioc.ca.turns import LATELY, MUCH
+from bgrscrpt_ioc.ca.turns import TURN, Spending
 from bgrscrpt_ioc.host.system import GONE, watch_peer
 
 PIECE = 1 << 12  # bytes that are read at once, by caproto too, which copies what is left
@@ -33,9 +33,10 @@ _incoming = bytearray(PIECE)  # of all links: bytes are taken before another con
 class Link(asyncio.BufferedProtocol):
     """The connection to one client, from its first byte to its last.
 
-    A client that does not take what is sent is `stalled`. One that asks for a lot is `busy` when
-    the turn of all such clients is over: news for it is kept until `Reader.go_on`. Requests wait
-    for the client's turn, in its own socket if they are many; `turn_due` says that it has asked.
+    A client that does not take what is sent is `stalled`. One that asks for a lot is busy when the
+    turn of all such clients is over: news for it is kept until `Reader.go_on`. Requests wait for
+    the client's turn, in its own socket if they are many; `turn_due` says that it has asked.
+    Requests and news also wait while there is work `in_pieces`.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class Link(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
-        self._spent = 0  # bytes, since nothing waited
+        self._spending = Spending()
         self._at_once = 0  # bytes that it may still get without a turn
         self._has_turn = self._sending = False
+        self._pieces: Iterator[int] | None = None  # the rest of a long work
         self.turn_due = False
-        self._heavy_until = 0.0  # loop time, s: until then it counts as one that asks for a lot
         self._deaf = self._refused = self._is_over = False
         self.stalled = False
         self.address = address
@@ -81,6 +82,7 @@ class Link(asyncio.BufferedProtocol):
             self._links.complaints.say(self.peer, f"connection ended: {exc.strerror}")
         self._links.discard(self)
         self._outgoing.clear()
+        self._pieces = None
         self._reader.ended()
         # Otherwise a circle keeps all this in memory until a full collection.
         self._reader = _NOBODY
@@ -90,7 +92,7 @@ class Link(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Return whether the connection stays until what the client has sent is answered."""
         self._is_over = True
-        return self._reader.waiting
+        return self._waits
 
     def pause_writing(self) -> None:
         """Note that the client is slow."""
@@ -113,7 +115,7 @@ class Link(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take the bytes that have come."""
         self.heard = self._loop.time()
-        self._at_once = 0 if self._heavy else AT_ONCE
+        self._at_once = 0 if self._spending.much else AT_ONCE
         waits = self.turn_due
         self.guarded(lambda: self._reader.take(memoryview(_incoming)[:nbytes]))
         self._flush()
@@ -137,12 +139,11 @@ class Link(asyncio.BufferedProtocol):
         """Return whether the connection has been ended."""
         return self._refused or (self._transport is not None and self._transport.is_closing())
 
-    @property
-    def busy(self) -> bool:
-        """Return whether news for the client must be kept until its turn."""
-        if self.stalled:
+    def busy_for(self, size: int) -> bool:
+        """Return whether news of `size` bytes must be kept until the client's turn."""
+        if self.stalled or self._pieces is not None:
             return True
-        if self._heavy_until and self._links.turns.over and self._heavy:
+        if self._links.turns.over and (size > TURN or self._spending.much):
             self.ask()
             return True
         return False
@@ -150,7 +151,7 @@ class Link(asyncio.BufferedProtocol):
     @property
     def may_work(self) -> bool:
         """Return whether one more request may be answered now, or must wait for a turn."""
-        if self.stalled:
+        if self.stalled or self._pieces is not None:
             return False
         if not self._has_turn:
             return self._at_once > 0
@@ -158,13 +159,6 @@ class Link(asyncio.BufferedProtocol):
             self.ask()
             return False
         return True
-
-    @property
-    def _heavy(self) -> bool:
-        """Return whether the client has had a lot done lately."""
-        if self._heavy_until and self._heavy_until < self._loop.time():
-            self._heavy_until = 0.0
-        return bool(self._heavy_until)
 
     def put(self, data: bytes) -> None:
         """Send bytes soon, in this order."""
@@ -193,17 +187,23 @@ class Link(asyncio.BufferedProtocol):
 
     def spend(self, cost: int) -> None:
         """Count what is done for the client, in bytes of answers."""
-        self._spent += cost
-        if self._spent > MUCH:
-            self._heavy_until = self._loop.time() + LATELY
-        if self._has_turn or self._heavy_until:
+        self._spending.spend(cost)
+        if self._has_turn or cost > TURN or self._spending.much:
             self._links.turns.spent += cost
 
     def ask(self) -> None:
         """Ask for a turn, in which what waits is answered."""
         if not self.turn_due:
             self.turn_due = True
-            self._links.turns.wait(self, much=self._heavy)
+            self._links.turns.wait(self, much=self._spending.much)
+
+    def in_pieces(self, work: Iterator[int]) -> None:
+        """Do long work for the client in its turns.
+
+        It is done piece by piece; each gives its cost, in bytes of answers.
+        """
+        self._pieces = work
+        self.ask()
 
     def complain(self, what: object) -> None:
         """Say in the log what the client does."""
@@ -216,6 +216,7 @@ class Link(asyncio.BufferedProtocol):
             return
         self._flush()
         self._refused = True
+        self._pieces = None
         self.complain(f"connection ended: {printable(why)}")
         if self._transport is not None:
             self._transport.abort()
@@ -252,7 +253,7 @@ class Link(asyncio.BufferedProtocol):
     def _listen(self) -> None:
         """Go on reading, if nothing waits to be done first."""
         if self._transport is not None:
-            if self.stalled or self._deaf or self._reader.waiting:
+            if self.stalled or self._deaf or self._waits:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
@@ -260,17 +261,34 @@ class Link(asyncio.BufferedProtocol):
     def begin_turn(self) -> None:
         """Answer what waits, while this turn lasts."""
         self.turn_due, self._has_turn = False, True
-        self.guarded(self._reader.go_on)
+        self.guarded(self._go_on)
         self._has_turn = False
         self._send()
-        if self._is_over and not self._reader.waiting and self._transport is not None:
+        if self._is_over and not self._waits and self._transport is not None:
             self._transport.close()
         self._listen()
+
+    @property
+    def _waits(self) -> bool:
+        """Return whether something waits for the client's turn."""
+        return self._pieces is not None or self._reader.waiting
+
+    def _go_on(self) -> None:
+        while self._pieces is not None and not self.stalled and self.connected:
+            if self._links.turns.over:
+                self.ask()
+                return
+            cost = next(self._pieces, None)
+            if cost is None:
+                self._pieces = None
+            else:
+                self.spend(cost)
+        self._reader.go_on()
 
     def _send(self) -> None:
         self._sending = False
         if not self.turn_due:
-            self._spent = 0
+            self._spending.nothing_waits()
         self._flush()
 
     def _flush(self) -> None:

@@ -6,26 +6,29 @@ A value that a slow client has not taken is replaced by the newest one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Protocol
 
-from bgrscrpt_ioc.ca import reads
-from bgrscrpt_ioc.ca.channels import Channel
-from bgrscrpt_ioc.ca.messages import EVENT_ADD
+from bgrscrpt_ioc.ca import reads, wire
+from bgrscrpt_ioc.ca.channels import Channel, Reading
+from bgrscrpt_ioc.ca.messages import ECA_NORMAL, EVENT_ADD
 from bgrscrpt_ioc.records.live import LiveRecord
 
 
 class Out(Protocol):
     """The client's connection."""
 
-    @property
-    def busy(self) -> bool:
-        """Return whether the client must get nothing more now."""
+    def busy_for(self, size: int) -> bool:
+        """Return whether the client must get nothing more, if that has `size` bytes, now."""
         ...
 
     def put(self, data: bytes) -> None:
         """Send messages."""
+        ...
+
+    def in_pieces(self, work: Iterator[int]) -> None:
+        """Do long work for the client piece by piece; it is busy until then."""
         ...
 
     def guarded(self, call: Callable[[], object]) -> None:
@@ -47,7 +50,7 @@ class Watched(Protocol):
 class Subscription:
     """One monitor."""
 
-    __slots__ = ("_before", "_monitors", "count", "identity", "kind", "mask", "of")
+    __slots__ = ("_before", "_monitors", "count", "identity", "kind", "mask", "of", "size")
 
     def __init__(
         self, monitors: Monitors, of: Watched, kind: int, count: int, identity: int, mask: int
@@ -55,6 +58,8 @@ class Subscription:
         self._monitors, self.of = monitors, of
         self.kind, self.count, self.identity = kind, count, identity
         self.mask = of.channel.events.watched(mask)  # the changes of the record that count
+        # Bytes of a value, at most.
+        self.size = wire.size_of(kind, count or of.channel.size)
         self._before = of.channel.value if of.channel.distinct else None
 
     def changed(self) -> None:
@@ -144,15 +149,17 @@ class Monitors:
     def tell(self, subscription: Subscription) -> None:
         """Send what the channel reads now. To a client that is behind, the newest is sent later."""
         self._unread.discard(subscription)
-        if self._owed or not self._wanted or self._out.busy:
+        if self._owed or not self._wanted or self._out.busy_for(subscription.size):
             self._owed[subscription] = None
         else:
             self._tell(subscription)
 
     def catch_up(self) -> None:
         """Send what has not been sent, while the client takes it."""
-        while self._owed and self._wanted and not self._out.busy:
+        while self._owed and self._wanted:
             subscription = next(iter(self._owed))
+            if self._out.busy_for(subscription.size):
+                return
             del self._owed[subscription]
             self._tell(subscription)
 
@@ -161,5 +168,16 @@ class Monitors:
 
     def _send(self, subscription: Subscription) -> None:
         of, kind, count = subscription.of, subscription.kind, subscription.count
+        pieces = of.channel.reading_in_pieces(kind, count) if of.readable else None
+        if pieces is not None:
+            self._out.in_pieces(self._in_pieces(subscription, pieces))
+            return
         made = reads.answer(of.channel, kind, count, readable=of.readable, keep=self._keep)
         self._out.put(reads.message(EVENT_ADD, subscription.identity, made))
+
+    def _in_pieces(
+        self, subscription: Subscription, pieces: Generator[int, None, Reading]
+    ) -> Iterator[int]:
+        made = reads.around(subscription.kind, ECA_NORMAL, (yield from pieces))
+        if subscription in self._all:  # otherwise its channel has been ended meanwhile
+            self._out.put(reads.message(EVENT_ADD, subscription.identity, made))

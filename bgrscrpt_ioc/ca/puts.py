@@ -75,7 +75,7 @@ class ClientPuts:
             self._fail(served, request, ECA_PUTCBINPROG)
             return
         self._pending += 1
-        self._spend(COST)
+        self._spend(max(COST, len(request.payload)))
         try:
             self._access.put(live, value, asker, partial(self._ended, served, request))
         except (NoAccessError, WrongValueError) as error:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 
 from bgrscrpt_ioc.ca import messages, wire
-from bgrscrpt_ioc.ca.channels import Channel, no_reading
+from bgrscrpt_ioc.ca.channels import Channel, Reading, no_reading
 from bgrscrpt_ioc.ca.messages import ECA_GETFAIL, ECA_NORDACCESS, ECA_NORMAL, READ_NOTIFY
 
 PLAIN = struct.Struct(">HHHHI")  # of a request, up to the client's number of the request
@@ -43,8 +43,7 @@ def answer(
             reading = channel.read(kind, count)
         except wire.ConversionError:  # as base does: zeros, and a status that says so
             reading, status = no_reading(kind, count, least=0), ECA_GETFAIL
-    payload = reading.metadata, reading.data
-    made = messages.around(kind, reading.elements, status, payload)
+    made = around(kind, status, reading)
     if (
         keep
         and status == ECA_NORMAL
@@ -53,6 +52,11 @@ def answer(
     ):
         channel.answers[kind, count] = made
     return made
+
+
+def around(kind: int, status: int, reading: Reading) -> tuple[bytes, bytes]:
+    """Return a reading as `answer` does."""
+    return messages.around(kind, reading.elements, status, (reading.metadata, reading.data))
 
 
 def message(command: int, identity: int, made: tuple[bytes, bytes]) -> bytes:

@@ -17,6 +17,33 @@ MUCH = 1 << 17  # a client that has had so much done without a pause has asked f
 LATELY = 1.0  # s for which such a client counts as one that asks for a lot
 
 
+class Spending:
+    """What was done for one client lately."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._loop = asyncio.get_running_loop()
+        self._spent = 0  # since nothing waited
+        self._much_until = 0.0  # loop time, s
+
+    def spend(self, cost: int) -> None:
+        """Count what is done for the client."""
+        self._spent += cost
+        if self._spent > MUCH:
+            self._much_until = self._loop.time() + LATELY
+
+    def nothing_waits(self) -> None:
+        """Begin anew: all is done that the client has asked for."""
+        self._spent = 0
+
+    @property
+    def much(self) -> bool:
+        """Return whether the client has had a lot done lately."""
+        if self._much_until and self._much_until < self._loop.time():
+            self._much_until = 0.0
+        return bool(self._much_until)
+
+
 class Waiting(Protocol):
     """A client that waits."""
 

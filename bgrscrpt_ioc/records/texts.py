@@ -23,6 +23,7 @@ _WHOLE = re.compile(
     rf"{_BLANKS}(?P<sign>[+-]?)(?:0x(?P<hex>[0-9a-f]+)|0(?P<octal>[0-7]*)|(?P<decimal>[1-9][0-9]*))",
     re.IGNORECASE | re.ASCII,
 )
+_PLAIN = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?", re.ASCII)  # no range to think of
 _NOT_0 = re.compile("[1-9a-f]", re.IGNORECASE)
 
 
@@ -32,6 +33,8 @@ def real(text: str) -> float:
     Raises:
         ValueError: there is none, or it is too large or too near to 0 for a float.
     """
+    if _PLAIN.fullmatch(text):  # five times as fast, for arrays of texts
+        return float(text)
     found = _REAL.match(text)
     if found is None:
         raise ValueError(f"{text!r} is no number")

@@ -51,6 +51,16 @@ def values(heard: Heard, name: str) -> list[bytes]:
     return [each.data for each in heard.messages if isinstance(each, PvSet) and each.name == name]
 
 
+def came_to(heard: Heard, name: str, *given: bytes) -> bool:
+    """Whether a PV was set to the last of these, and to some of the others before.
+
+    More than `frames.FEW` messages of the script may wait for a busy machine; of values of one PV
+    that wait then, the newest counts.
+    """
+    rest, found = iter(given), values(heard, name)
+    return all(each in rest for each in found) and found[-1:] == [given[-1]]
+
+
 @pytest.mark.parametrize("version", SUPPORTED)
 async def test_every_type(script: Path, runner: Runner, version: tuple[int, int]) -> None:
     """Values of each type arrive; wrong ones are said once; no module in Python is imported."""
@@ -65,10 +75,10 @@ async def test_every_type(script: Path, runner: Runner, version: tuple[int, int]
     assert (made[0].low, made[0].high, made[0].alarm_high, made[0].unit) == (-1, None, 9, "K")
     assert (made[2].choices, made[3].choices) == (("False", "True"), ("x", "y"))
     assert (made[4].size, made[5].size, made[6].size) == (4096, 100000, 5)
-    assert values(heard, "A") == [b"1.5", b"2.0", b"3.0"]
-    assert values(heard, "E") == [b"text\n\x1b", "\u00fc".encode()]
-    assert values(heard, "F") == [struct.pack("<2d", 1.5, 10.0), struct.pack("<d", 1)]
-    assert values(heard, "G") == [struct.pack("<2i", 1, 2), struct.pack("<i", 10)]
+    assert came_to(heard, "A", b"1.5", b"2.0", b"3.0")
+    assert came_to(heard, "E", b"text\n\x1b", "\u00fc".encode())
+    assert came_to(heard, "F", struct.pack("<2d", 1.5, 10.0), struct.pack("<d", 1))
+    assert came_to(heard, "G", struct.pack("<2i", 1, 2), struct.pack("<i", 10))
     severities = [each.severity for each in heard.messages if isinstance(each, PvSet)]
     assert severities.count(2) == 1
     told = [each.text for each in heard.messages if isinstance(each, Complained)]
