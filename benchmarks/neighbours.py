@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.kit import percentile
-from benchmarks.rig.attacks import ATTACKS, under
+from benchmarks.rig.attacks import ARRAY, ATTACKS, under
 from benchmarks.rig.ca import ECA_NORMAL, Client
 from benchmarks.rig.hostile_scripts import FLOODS, HOSTILE, MAIN, WAIT
 from benchmarks.rig.iocs import Ioc, until
@@ -32,6 +32,7 @@ RUNNING, BACK, MEMORY = 2, 10.0, 10_000_000
 # Prints a line ten times a second. Its LOG is full, and it is registered: that takes a library.
 QUIET = (
     MAIN
+    + ARRAY
     + "from server_common.helpers import register_ioc_start\nregister_ioc_start('BGRSCRPT_01')\n"
     "print(('x' * 79 + '\\n') * 300)\nwhile True:\n    print('x' * 79)\n    time.sleep(0.1)\n"
 )

@@ -21,7 +21,9 @@ from benchmarks.rig.network import fuzz_over_sockets, idle, scan, searches
 
 P = "TE:BGRSCRPT_01:"
 STRANGER = "mallory"  # who may read only
-STRING, TIME_STRING, ENUM, CHAR, PUT_ACKT, CLASS_NAME = 0, 14, 3, 4, 35, 38
+STRING, TIME_STRING, ENUM, CHAR, LONG, PUT_ACKT, CLASS_NAME = 0, 14, 3, 4, 5, 35, 38
+# What a script does that is attacked: a PV with a long array, which clients may put.
+ARRAY = "import bgrscrpt\nbgrscrpt.pv('ARRAY', [0.5] * 100_000, writable=True)\n"
 NAMES = [P + record for record in ("STATUS", "LOG", "LOG:LINE", "PID", "ERROR", "START", "SCRIPT")]
 FIELDS = ("VAL", "DESC", "DESC$", "EGU", "PREC", "HIHI", "STAT", "SEVR", "NAME", "SCAN", "DISV")
 CREATED = 32  # bytes of answers to a channel that is made: its rights, its number
@@ -141,6 +143,21 @@ def log_as_it_is(port: int) -> None:
     pump(clients(port, 50, [P + "LOG"]), fuzz.message(fuzz.READ_NOTIFY, CHAR, 0, 0, 1) * 10)
 
 
+def long_arrays(port: int) -> None:
+    """20 clients read a long array as types that it has not: as texts, as whole numbers."""
+    texts = fuzz.message(fuzz.READ_NOTIFY, STRING, 20_000, 0, 1)
+    whole = fuzz.message(fuzz.READ_NOTIFY, LONG, 0, 0, 1)
+    pump(clients(port, 20, [P + "ARRAY"]), texts * 5 + whole * 5)
+
+
+def long_puts(port: int) -> None:
+    """20 clients put long arrays of texts, as people who may."""
+    texts = b"".join((b"%d" % each).ljust(40, b"\0") for each in range(10_000))
+    made = clients(port, 20, [P + "ARRAY"], getpass.getuser())
+    head = fuzz.EXTENDED.pack(fuzz.WRITE_NOTIFY, 0xFFFF, STRING, 0, 0, 1, len(texts), 10_000)
+    pump(made, head + texts)
+
+
 def many_monitors(port: int) -> None:
     """50,000 monitors of a PV that changes ten times a second."""
     made = clients(port, 10, [P + "LOG:COUNT"])
@@ -239,6 +256,8 @@ ATTACKS: dict[str, Callable[[int], None]] = {
     "puts that are refused": refused_puts,
     "LOG as texts, 50 readers": log_as_texts,
     "LOG, 50 readers": log_as_it_is,
+    "long arrays as other types": long_arrays,
+    "long arrays put as texts": long_puts,
     "50,000 monitors at 10 Hz": many_monitors,
     "odd requests": odd_requests,
     "much asked, and gone": slam,

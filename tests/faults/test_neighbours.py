@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.rig.attacks import ATTACKS, under
+from benchmarks.rig.attacks import ARRAY, ATTACKS, under
 from benchmarks.rig.ca import ECA_NORMAL, Client
 from benchmarks.rig.iocs import FOREVER, Ioc, until
 from benchmarks.rig.network import STRUCTURES, Watched
@@ -29,7 +29,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ioc, Cl
     """One IOC that stands all attacks, and a client who may command it; the attackers may not."""
     directory: Path = tmp_path_factory.mktemp("attacked")
     script, rules = directory / "script.py", directory / "access.acf"
-    script.write_text("print(('x' * 79 + '\\n') * 300)\n" + FOREVER)
+    script.write_text(ARRAY + "print(('x' * 79 + '\\n') * 300)\n" + FOREVER)
     user = getpass.getuser()
     rules.write_text(
         f"UAG(me) {{{user}}} ASG(DEFAULT) {{RULE(1, READ) RULE(1, WRITE) {{UAG(me)}}}}"
