@@ -119,16 +119,16 @@ def others() -> Row:
     """Measure gets of another instance while 1,000 PVs are set and watched at 10 Hz."""
     with served(MANY_PVS) as (ioc, client):
         reads(client, 0.5)
-        before = reads(client, SECONDS)
+        before, _ = reads(client, SECONDS)
         begin(client, "a script that only spins")
         client.connect(f"{ATTACKER}M{MANY - 1}")
         with watching(ioc.port, [f"{ATTACKER}M{each}" for each in range(MANY)]):
-            meanwhile = reads(client, SECONDS)
+            meanwhile, other = reads(client, SECONDS)
     return Row(
         "1,000 PVs at 10 Hz: a get of another instance, p99",
         "ms",
         percentile(meanwhile, 0.99),
-        {"before": percentile(before, 0.99)},
+        {"before": percentile(before, 0.99), "another IOC meanwhile": percentile(other, 0.99)},
         "<= 2",
     )
 

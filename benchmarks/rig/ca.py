@@ -224,9 +224,9 @@ class Client(Peer):
         value = self.read(pv, kind, count)["value"]
         return value if isinstance(value, list) else [value]
 
-    def times(self, pv: str, seconds: float) -> list[float]:
-        """How long each of many gets took, s, from the shortest on."""
-        return self.ask("times", pv=pv, seconds=seconds)
+    def times(self, seconds: float, *pvs: str) -> list[list[float]]:
+        """How long each of many gets of each PV took, s, from the shortest on."""
+        return self.ask("times", pvs=pvs, seconds=seconds)
 
     def read_all(self, pvs: Sequence[str], timeout: float = DEADLINE) -> list[Message | None]:
         """`type`, `count` and `value` of many PVs; None for those that nobody has."""

@@ -61,19 +61,20 @@ def get(pv: str, timeout: float, kind: int | None = None, count: int | None = No
     return {key: plain(value) for key, value in read.items()}
 
 
-def times(pv: str, seconds: float) -> Any:
-    """Read again and again for a while, at random moments; -> how long each get took, s.
+def times(pvs: list[str], seconds: float) -> Any:
+    """Read by turns for a while, at random moments; -> how long the gets of each took, s.
 
     The pauses make the client one of another host: there it waits for no processor.
     """
-    taken: list[float] = []
+    taken: list[list[float]] = [[] for _ in pvs]
     end = time.monotonic() + seconds
-    while time.monotonic() < end or len(taken) < FEW:
-        time.sleep(PAUSE * random.random())  # noqa: S311 - no secret
-        began = time.perf_counter()
-        get(pv, DEADLINE)
-        taken.append(time.perf_counter() - began)
-    return sorted(taken)
+    while time.monotonic() < end or len(taken[-1]) < FEW:
+        for pv, those in zip(pvs, taken, strict=True):
+            time.sleep(PAUSE * random.random())  # noqa: S311 - no secret
+            began = time.perf_counter()
+            get(pv, DEADLINE)
+            those.append(time.perf_counter() - began)
+    return [sorted(each) for each in taken]
 
 
 def read_all(pvs: list[str], timeout: float) -> Any:

@@ -68,12 +68,12 @@ def test_a_disk_that_hangs(tmp_path: Path, setting: str) -> None:
     """START of one instance waits for its disk, and is stopped or fails; all others are served."""
     with served(tmp_path, setting) as client:
         client.get(WELL + "STATUS")
-        idle = client.times(WELL + "STATUS", 0.5)
+        (idle,) = client.times(0.5, WELL + "STATUS")
         with hung(tmp_path / "ill"):
             status = client.monitor(ILL + "STATUS")
             client.put(ILL + "START", 1)
             status.wait_for(State.STARTING)
-            ill = client.times(WELL + "STATUS", 1.0)
+            (ill,) = client.times(1.0, WELL + "STATUS")
             print(
                 f"{setting}: get of another: median {ill[len(ill) // 2] * 1e3:.2f} ms, worst"
                 f" {ill[-1] * 1e3:.1f} ms; idle {idle[len(idle) // 2] * 1e3:.2f} ms"
