@@ -152,10 +152,9 @@ def long_arrays(port: int) -> None:
 
 def long_puts(port: int) -> None:
     """20 clients put long arrays of texts, as people who may."""
-    texts = b"".join((b"%d" % each).ljust(40, b"\0") for each in range(10_000))
+    texts = b"".join((b"%d" % each).ljust(40, b"\0") for each in range(1000))
     made = clients(port, 20, [P + "ARRAY"], getpass.getuser())
-    head = fuzz.EXTENDED.pack(fuzz.WRITE_NOTIFY, 0xFFFF, STRING, 0, 0, 1, len(texts), 10_000)
-    pump(made, head + texts)
+    pump(made, fuzz.message(fuzz.WRITE_NOTIFY, STRING, 1000, 0, 1, texts))
 
 
 def many_monitors(port: int) -> None:

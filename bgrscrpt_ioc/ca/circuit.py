@@ -16,6 +16,7 @@ from bgrscrpt_ioc.ca.messages import (
     NO_CHANNEL,
     BrokenProtocolError,
     Request,
+    bytes_of_gets,
     error,
     first_request,
 )
@@ -127,6 +128,7 @@ class Circuit:
                 if request.command in PUTS:
                     self._answering.answer(request)
                 request = None
+                del self._unread[: bytes_of_gets(self._unread)]
 
     def _work(self) -> None:
         """Answer requests while the client takes the answers and the turn lasts."""

@@ -12,7 +12,7 @@ from bgrscrpt_ioc.ca import wire
 from bgrscrpt_ioc.ca.channels import NEVER, OF_VAL, Channel, Events, Reading
 from bgrscrpt_ioc.records.live import LiveRecord
 
-MOST_TEXTS = 10_000  # that a put of an array may have: they are read in 5 ms
+MOST_TEXTS = 1_000  # that a put of an array may have: they are read in 1 ms
 PIECE = 400  # numbers that are converted at once, to texts in 0.5 ms
 COST = 90  # bytes of answers, of each number that is converted: a piece is a turn
 

@@ -113,6 +113,14 @@ def message(
     return header + extension + payload
 
 
+def bytes_of_gets(data: bytearray) -> int:
+    """Return how many bytes the whole gets at the start of the data have."""
+    at, end, begins = 0, len(data) - HEADER.size, READ_NOTIFY.to_bytes(2) + bytes(2)
+    while at <= end and data.startswith(begins, at):
+        at += HEADER.size
+    return at
+
+
 def around(kind: int, count: int, status: int, payload: Sequence[bytes]) -> tuple[bytes, bytes]:
     """Return a message without its command and its last parameter: what is between, what follows.
 

@@ -45,7 +45,7 @@ def channels(address: str) -> ServedChannels:
 
 
 def test_a_put_is_as_long_as_its_pv() -> None:
-    """A put may have all numbers of an array, or 10,000 texts; other requests must be short."""
+    """A put may have all numbers of an array, or 1,000 texts; other requests must be short."""
     links, holder = Links(ClientLimits()), Holder("10.0.0.1")
     puts = LongPuts(links, holder, channels(holder.peer))
 

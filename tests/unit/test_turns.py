@@ -204,7 +204,8 @@ async def test_what_was_sent_before_the_end_is_done(
         started = server.pvs.by_full_name[fuzz.P + "START"]
         assert started.puts is not None
         started.puts._action = lambda _, by: note(begun, by)
-        deliver(link, put + echo)
+        gets = fuzz.message(fuzz.READ_NOTIFY, ENUM, 1, 0, 1) * 3
+        deliver(link, gets + put + gets + echo)
         if ends == "orderly":
             assert link.eof_received()
             assert begun == []
