@@ -21,7 +21,10 @@ COMMANDS = [*range(30), 0xFFFF]
 SIZES = [0, 1, 7, 8, 15, 16, 17, 40, 1024, 16368, 16384, 16385, 0x7FFF, 0xFFFE, 0xFFFF]
 HUGE = [*SIZES, 1 << 16, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 16, (1 << 32) - 1]
 NAMES = [
-    *(P + pv for pv in ("START", "STOP", "STATUS", "LOG", "LOG:LINE", "PID", "AUTORESTART")),
+    *(
+        P + pv
+        for pv in ("START", "STOP", "STATUS", "LOG", "LOG:LINE", "PID", "AUTORESTART", "ARRAY")
+    ),
     *(P + field for field in ("STATUS.DESC$", "STATUS.ZRST", "LOG.NORD", "START.VAL", "STATUS.")),
     *("", "x", "\0", "é" * 39, "A" * 300, P, P + "START.{", P + "START.NONE", P + "NONE"),
     P + "LOG.VAL{" + '{"a":' * 2500,  # filters: one deeper than a parser goes,

@@ -12,6 +12,7 @@ import gc
 import logging
 import sys
 import time
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -30,6 +31,10 @@ from bgrscrpt_ioc.ca.search import Searches
 from bgrscrpt_ioc.ca.session import connection
 from bgrscrpt_ioc.lifecycle.events import CommandFailed
 from bgrscrpt_ioc.records.instance import InstanceRecords
+from bgrscrpt_ioc.records.kinds import live
+from bgrscrpt_ioc.records.live import LiveRecord
+from bgrscrpt_ioc.script.pvtypes import record_of
+from tests.unit.test_script_pvs import declared
 
 PORT = 5064
 PEER = "10.0.0.1"
@@ -37,6 +42,7 @@ HIGH_WATER = 1 << 16  # bytes, asyncio's
 LARGEST_ANSWER = LARGEST_CONVERSION + 1000  # bytes, with what goes before
 TURNS = 10_000  # of the event loop, after which something hangs
 LOG_TAIL = 16_000
+LONG = 1000  # numbers of an array
 
 
 class Transport:
@@ -161,6 +167,12 @@ FEW = ClientLimits(channels=6, subscriptions=4)
 REAL = ClientLimits(channels=24, subscriptions=8)  # so many that most sessions of clients have them
 
 
+def array_record() -> Any:
+    """A PV of a script, with so many numbers that they are converted in pieces."""
+    made = declared("ARRAY", type="floats", size=LONG)
+    return live(fuzz.P + made.name, record_of(made))
+
+
 class Standing:
     """The records and connections of one server."""
 
@@ -168,12 +180,12 @@ class Standing:
         self.pvs = InstanceRecords("TE:", "BGRSCRPT_01", log_tail=LOG_TAIL)
         self.commands = Commands(self.pvs)
         self.pvs.connect(self.commands)
-        self.channels, self.access = Channels(self.pvs.by_full_name), Access(Security())
+        self.array = array_record()
+        self.records: dict[str, LiveRecord] = {**self.pvs.by_full_name, self.array.name: self.array}
+        self.channels, self.access = Channels(self.records), Access(Security())
         self.links = Links(limits)
         self.links.complaints = self.complaints = Heard()
-        self.searches = Searches(
-            self.pvs.by_full_name.__contains__, PORT, (), self.links.complaints
-        )
+        self.searches = Searches(self.records.__contains__, PORT, (), self.links.complaints)
         self.mailbox = Mailbox()
         self.searches.connection_made(self.mailbox)
         self.faults: list[object] = []
@@ -220,6 +232,7 @@ class Standing:
             if r.random() < 0.3:
                 self.pvs.publish("STATUS", r.randrange(7))
                 self.pvs.publish("LOG", f"{r.random()}" * r.choice((1, 700)))
+                self.array.post(array("d", [r.random()] * r.randrange(LONG)))
                 await asyncio.sleep(0)
         transport.drain()
         if r.random() < 0.5:
@@ -254,7 +267,7 @@ class Standing:
         self.no_faults()
         links = self.links
         assert (len(links), links.channels.used, links.subscriptions.used) == (0, 0, 0)
-        for record in self.pvs.by_full_name.values():
+        for record in self.records.values():
             assert not record.subscribers, record.name
             assert record.caches == (), record.name
         for command in "START", "STOP", "RESTART", "CHECK":

@@ -37,8 +37,7 @@ def record(kind: str = "floats") -> Any:
 
 def serve(server: standing.Standing) -> Any:
     """Have the server serve such an array, with as many numbers as there may be."""
-    records: Any = server.pvs.by_full_name
-    made = records[NAME] = record()
+    made = server.records[NAME] = record()
     made.post(array("d", range(LARGEST)))
     return made
 
@@ -218,8 +217,7 @@ async def test_what_ends_meanwhile(how: str) -> None:
         if how == "cleared":
             deliver(link, fuzz.message(fuzz.CLEAR, 0, 0, 0, 1))
         elif how == "removed":
-            records: Any = server.pvs.by_full_name
-            del records[NAME]
+            del server.records[NAME]
             server.channels.removed([pv])
         else:
             transport.abort()
