@@ -15,7 +15,16 @@ P = "TE:BGRSCRPT_01:"
 HEADER = struct.Struct(">HHHHII")
 EXTENDED = struct.Struct(">HHHHIIII")
 
-VERSION, EVENT_ADD, EVENT_CANCEL, WRITE, SEARCH, EVENTS_OFF, EVENTS_ON = 0, 1, 2, 4, 6, 8, 9
+VERSION, EVENT_ADD, EVENT_CANCEL, READ, WRITE, SEARCH, EVENTS_OFF, EVENTS_ON = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    6,
+    8,
+    9,
+)
 CLEAR, READ_NOTIFY, CREATE, WRITE_NOTIFY, CLIENT_NAME, HOST_NAME, ECHO = 12, 15, 18, 19, 20, 21, 23
 COMMANDS = [*range(30), 0xFFFF]
 SIZES = [0, 1, 7, 8, 15, 16, 17, 40, 1024, 16368, 16384, 16385, 0x7FFF, 0xFFFE, 0xFFFF]
@@ -70,6 +79,16 @@ CONVERSATION = [
     message(CLEAR, 0, 0, 1, 2),
     message(READ_NOTIFY, 0, 1, 0, 5),
 ]
+# The same with an array of numbers as other types, where there is one.
+WITH_ARRAY = [
+    *CONVERSATION[:-4],
+    text(CREATE, P + "ARRAY", 5),
+    message(READ_NOTIFY, 0, 0, 3, 6),
+    message(EVENT_ADD, 19, 0, 3, 7, MONITOR),
+    message(READ, 5, 700, 3, 8),
+    *CONVERSATION[-4:],
+    message(CLEAR, 0, 0, 3, 5),
+]
 
 
 # --- the cases ---------------------------------------------------------------------------------
@@ -108,7 +127,7 @@ def extended(r: Random) -> list[bytes]:
 
 def mutated(r: Random) -> list[bytes]:
     """A good conversation with some bytes gone wrong."""
-    data = bytearray(b"".join(CONVERSATION))
+    data = bytearray(b"".join(r.choice((CONVERSATION, WITH_ARRAY))))
     for _ in range(r.choice((1, 1, 2, 5))):
         at, length = r.randrange(len(data)), r.choice((1, 2, 8, 16, 40))
         what = r.randrange(5)
@@ -127,7 +146,7 @@ def mutated(r: Random) -> list[bytes]:
 
 def truncated(r: Random) -> list[bytes]:
     """A good conversation that ends anywhere."""
-    data = b"".join(CONVERSATION)
+    data = b"".join(r.choice((CONVERSATION, WITH_ARRAY)))
     return pieces(r, data[: r.randrange(len(data))])
 
 
