@@ -7,6 +7,7 @@ only the contents of the sidebar, and the name of the file above each block that
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import sphinx.application
 
@@ -14,6 +15,12 @@ project = "bgrscrpt_ioc"
 copyright = "the authors of bgrscrpt_ioc, BSD-3-Clause"  # noqa: A001 - Sphinx's name
 extensions = ["myst_parser"]
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**.md"]
+# Other directories are not even looked into: a drive Z: of Wine, in .venv, leads to all of the host.
+exclude_patterns = [
+    each.name
+    for each in Path(__file__).parents[1].iterdir()
+    if each.is_dir() and each.name != "docs"
+]
 root_doc = "README"
 nitpicky = True
 myst_heading_anchors = 3

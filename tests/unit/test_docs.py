@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import generate
 import pytest
@@ -34,6 +37,16 @@ def test_examples_are_shown_as_they_are(page: Path) -> None:
     text = page.read_text()
     assert f"<!-- file: scripts_examples/{page.stem}.py -->" in text
     assert text == generate.with_sources(text)
+
+
+def test_pages_are_looked_for_in_docs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make docs` walks no other directory: Wine's drive Z: in one is the whole host, and loops."""
+    for name in "sphinx", "sphinx.application":  # not every Python of the tests has it
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    excluded = runpy.run_path(str(DOCS / "conf.py"))["exclude_patterns"]
+    there = {each.name for each in DOCS.parent.iterdir() if each.is_dir()}
+    assert "tests" in there
+    assert {*excluded, "docs"} == there
 
 
 def test_links_lead_somewhere() -> None:
