@@ -492,8 +492,10 @@ async def test_a_wrapper_that_reads_stdin(bench: Bench) -> None:
     python = bench.directory / "python"
     python.write_text(f'#!/bin/sh\ncat >/dev/null\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    times = {"start_timeout": 1.0, "stop_timeout": 0.5}  # the wrapper does not end by itself
-    supervisor = bench.supervise(python=python, restart="never", **times)
+    # The wrapper does not end by itself.
+    supervisor = bench.supervise(
+        python=python, restart="never", start_timeout=1.0, stop_timeout=0.5
+    )
     with pytest.raises(
         CommandFailed, match="a wrapper that reads the stdin that is meant for Python"
     ):
