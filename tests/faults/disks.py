@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rig.iocs import until
+
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878  # linux/fs.h
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 FLUSH_FIRST = 0
@@ -89,6 +91,13 @@ def tmpfs(path: Path, size: str = "64k") -> Iterator[Disk]:
         unmount(path)
 
 
+def mounted_from(image: Path) -> str:
+    """Return the loop devices that are made of a file; nothing if there is none."""
+    return subprocess.run(
+        ["/sbin/losetup", "--associated", image], check=True, capture_output=True, text=True
+    ).stdout
+
+
 @contextmanager
 def ext4(path: Path, image: Path, size: int = 16) -> Iterator[Disk]:
     """A disk like those of instruments, of `size` MiB, in the file `image`, which is made once."""
@@ -98,6 +107,9 @@ def ext4(path: Path, image: Path, size: int = 16) -> Iterator[Disk]:
             file.truncate(size << 20)
         command = ["/sbin/mkfs.ext4", "-q", "-O", "^has_journal", str(image)]
         subprocess.run(command, check=True)
+    # Somebody may have a file open for a moment that keeps the disk mounted, though unmounted
+    # lazily. A second mount would then be of the same disk as it is, and not begin anew.
+    until(lambda: not mounted_from(image))
     mount_with("-o", "loop", str(image), str(path))
     try:
         yield Disk(path)
