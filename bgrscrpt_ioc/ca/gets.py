@@ -78,30 +78,22 @@ class ClientGets:
     def _answer(self, served: Served, request: Request) -> None:
         if served not in self._served:  # the channel was cleared meanwhile
             return
-        _, kind, count, _, identity, _ = request
-        if self._takes_long(served, request):
-            return
+        channel, kind, identity, count = served.channel, request.kind, request.two, _count(request)
+        large = too_large(channel, kind, count)
+        if served.readable and not large:
+            pieces = channel.reading_in_pieces(kind, count)
+            if pieces is not None:
+                self._circuit.link.in_pieces(self._in_pieces(served, request, pieces))
+                return
         if request.command == messages.READ:
-            self._answer_old(served, request)
-        elif too_large(served.channel, kind, count):
+            self._answer_old(served, request, large=large)
+        elif large:
             empty = no_reading(kind, 1).metadata
             status = messages.ECA_TOLARGE
             self._send(message(messages.READ_NOTIFY, kind, 0, status, identity, empty))
         else:
-            made = reads.answer(
-                served.channel, kind, count, readable=served.readable, keep=self._fast
-            )
+            made = reads.answer(channel, kind, count, readable=served.readable, keep=self._fast)
             self._send(reads.message(messages.READ_NOTIFY, identity, made))
-
-    def _takes_long(self, served: Served, request: Request) -> bool:
-        """Return whether the answer takes long to make. If so, begin to make it."""
-        channel, kind, count = served.channel, request.kind, _count(request)
-        if not served.readable or too_large(channel, kind, count):
-            return False
-        pieces = channel.reading_in_pieces(kind, count)
-        if pieces is not None:
-            self._circuit.link.in_pieces(self._in_pieces(served, request, pieces))
-        return pieces is not None
 
     def _in_pieces(
         self, served: Served, request: Request, pieces: Generator[int, None, Reading]
@@ -115,11 +107,11 @@ class ClientGets:
             made = reads.around(request.kind, messages.ECA_NORMAL, reading)
             self._send(reads.message(messages.READ_NOTIFY, request.two, made))
 
-    def _answer_old(self, served: Served, request: Request) -> None:
+    def _answer_old(self, served: Served, request: Request, *, large: bool) -> None:
         """Answer a get without callback. Old clients and base's acceptance test send these."""
         channel, kind, count = served.channel, request.kind, _count(request)
         status = messages.ECA_NORDACCESS
-        if served.readable and too_large(channel, kind, count):
+        if served.readable and large:
             status = messages.ECA_TOLARGE
         elif served.readable:
             try:

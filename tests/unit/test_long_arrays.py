@@ -16,7 +16,6 @@ from benchmarks.rig import fuzz
 from bgrscrpt_ioc.ca import wire
 from bgrscrpt_ioc.ca.channels import Reading
 from bgrscrpt_ioc.ca.kinds import COST, PIECE, channel_of
-from bgrscrpt_ioc.ca.messages import READ
 from bgrscrpt_ioc.ca.turns import TURN
 from bgrscrpt_ioc.lifecycle.events import Severity
 from bgrscrpt_ioc.records.kinds import live
@@ -139,7 +138,9 @@ async def test_answers_keep_their_order() -> None:
     pv = serve(server)
     async with opened(server, NAME) as (link, transport):
         echo = fuzz.message(23, 0, 0, 0, 7)
-        deliver(link, get(FLOAT, 1) + echo + get(FLOAT, 2, 3) + fuzz.message(READ, FLOAT, 2, 0, 3))
+        deliver(
+            link, get(FLOAT, 1) + echo + get(FLOAT, 2, 3) + fuzz.message(fuzz.READ, FLOAT, 2, 0, 3)
+        )
         for _ in range(50):
             await asyncio.sleep(0)
         assert not transport.sent
@@ -151,7 +152,7 @@ async def test_answers_keep_their_order() -> None:
         assert then == (23, 7, b"")
         newest = struct.pack(">3f", LARGEST, LARGEST - 1, LARGEST - 2)
         assert second == (fuzz.READ_NOTIFY, 2, newest.ljust(16, b"\0"))
-        assert third == (READ, 3, newest[:8])
+        assert third == (fuzz.READ, 3, newest[:8])
     await server.check()
 
 
